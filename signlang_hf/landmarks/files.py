@@ -3,14 +3,14 @@
 An ``.npz`` holds plain arrays only (no pickles): ``data``, ``visibility``, ``timestamps``, ``fps``, ``layout``, ``points``,
 ``units``, and ``size`` and ``world`` where known. The point names travel along, so a file in a layout that its reader never
 registered can still be read. A ``.pose`` holds pixels at a constant rate; it is read into ``pixel`` units so that writing
-it again gives the same numbers bit for bit.
+it again gives the same numbers bit for bit. Confidences outside [0, 1], which interpolation leaves in some published files,
+are clipped, and a point whose confidence is 0 or below counts as not seen.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -65,8 +65,12 @@ def load_landmarks(
         raise ValueError(f"{path} is not a landmark file; known are {', '.join(LANDMARK_SUFFIXES)}.")
     try:
         sequence = reader(path, layout=layout, person=person, fps=fps, size=size, units=units)
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # bytes that are not what they claim to be can raise anything, from zlib to tokenize
         reason = str(error).strip("'\"") or type(error).__name__
+        if "pickle" in reason:  # numpy's own words suggest loading it unsafely
+            reason = "not a file of plain arrays (pickled Python objects are never read)."
         raise ValueError(f"{path}: {reason}") from error
     if layout is not None and sequence.layout != get_layout(layout).name:
         raise ValueError(f"{path} holds layout '{sequence.layout}', not '{layout}'.")
@@ -173,18 +177,20 @@ def _read_pose(path: Path, *, layout: str | None, person: int | None, **_: Any) 
     except Exception as error:  # the reader raises whatever its buffer arithmetic runs into
         raise ValueError(f"not a readable .pose file ({type(error).__name__}).") from error
     values = np.ma.getdata(pose.body.data)
-    confidence = np.asarray(pose.body.confidence, np.float32)
+    confidence = np.clip(np.asarray(pose.body.confidence, np.float32), 0.0, 1.0)
     values, confidence = _one_person(values, confidence, person)
     if values.shape[2] not in (2, 3):
         raise ValueError(f"the file has {values.shape[2]} coordinates a point; 2 or 3 are known.")
     values = np.where(confidence[..., None] > 0, values, np.nan).astype(np.float32)
 
-    offset, parts, names, world = 0, [], [], None
+    offset, parts, names, world, world_names = 0, [], [], None, ()
     for component in pose.header.components:
         columns = slice(offset, offset + len(component.points))
         offset = columns.stop
         if component.name == _WORLD:
-            world = np.concatenate([values[:, columns], confidence[:, columns, None]], axis=2)
+            if values.shape[2] == 3:
+                world = np.concatenate([values[:, columns], confidence[:, columns, None]], axis=2)
+                world_names = tuple(str(point).lower() for point in component.points)
         elif component.name in _COMPONENTS:
             prefix, known, _colour = _COMPONENTS[component.name]
             # Points are matched by name, so a file that was reduced to some of its points still reads right.
@@ -221,7 +227,7 @@ def _read_pose(path: Path, *, layout: str | None, person: int | None, **_: Any) 
         fps=float(pose.body.fps),
         size=(dimensions.width, dimensions.height),
         units="pixel",
-        world=None if world is None else _spread_world(world, target),
+        world=None if world is None else _spread_world(world, Layout("world", world_names), target),
     )
 
 
@@ -238,14 +244,15 @@ def _one_person(values: np.ndarray, confidence: np.ndarray, person: int | None) 
 
 
 def _holistic_layout(source: Layout) -> Layout:
-    face = len(source.parts.get("face", ()))
-    name = "mediapipe-holistic" + ("" if face == 0 else "-face468" if face <= 468 else "-face478")
-    return get_layout(name)
+    names = ("mediapipe-holistic", "mediapipe-holistic-face468", "mediapipe-holistic-face478")
+    return next(
+        (spec for spec in map(get_layout, names) if set(source.points) <= set(spec.points)), get_layout(names[-1])
+    )
 
 
-def _spread_world(world: np.ndarray, layout: Layout) -> np.ndarray:
-    """Body world points (T, 33, 4) placed among the K points of the layout, NaN elsewhere."""
-    order = layout.conversion_from(Layout("world", MEDIAPIPE_POSE[: world.shape[1]]))
+def _spread_world(world: np.ndarray, source: Layout, layout: Layout) -> np.ndarray:
+    """World points (T, len(source), 4) placed among the K points of the layout, NaN elsewhere."""
+    order = layout.conversion_from(source)
     spread = world[:, order]
     spread[:, order < 0] = np.nan
     return spread
@@ -283,11 +290,11 @@ def _write_pose(stream: IO[bytes], sequence: LandmarkSequence) -> None:
             f"A .pose file has no place for {', '.join(lost[:5])} of layout '{sequence.layout}'; use .npz."
         )
     values, confidence = sequence.data[:, columns], sequence.visibility[:, columns]
-    if sequence.world is not None:
-        _, body = zip(*((point, layout.index[point]) for point in MEDIAPIPE_POSE if point in layout.index))
-        labels = [point.upper() for point in MEDIAPIPE_POSE if point in layout.index]
+    body = [layout.index[point] for point in MEDIAPIPE_POSE if point in layout.index]
+    if sequence.world is not None and body:  # the format knows world points of the body alone
+        labels = [layout.points[index].upper() for index in body]
         components.append(PoseHeaderComponent(_WORLD, labels, [], [(255, 0, 0)], "XYZC"))
-        world = sequence.world[:, list(body)]
+        world = sequence.world[:, body]
         values = np.concatenate([values, world[..., :3]], axis=1)
         confidence = np.concatenate([confidence, np.nan_to_num(world[..., 3])], axis=1)
     width, height = sequence.size

@@ -13,6 +13,7 @@ Design decisions:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,10 @@ class LandmarkSequence:
         if self.units not in UNITS:
             raise ValueError(f"Unknown units {self.units!r}; choose one of {', '.join(UNITS)}.")
         frames = len(data)
-        seen = ~np.isnan(data).any(axis=2)
-        if not seen.all():
+        missing = np.isnan(data)
+        x, y, z = missing[..., 0], missing[..., 1], missing[..., 2]
+        seen = ~(x | y | z)  # several times faster than .any(axis=2), and this runs for every new sequence
+        if (x & y & z != ~seen).any():
             data = np.where(seen[..., None], data, np.float32(np.nan))
         visibility = seen.astype(np.float32) if self.visibility is None else np.asarray(self.visibility, np.float32)
         if visibility.shape != seen.shape:
@@ -197,8 +200,8 @@ def _points(array: Any, count: int, what: str) -> np.ndarray:
 
 def _clock(timestamps: Any, fps: float | None, frames: int) -> tuple[np.ndarray, float]:
     """Time stamps and nominal fps, each from the other where one is missing."""
-    if fps is not None and not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}; it must be a positive number.")
+    if fps is not None and not (isinstance(fps, Real | np.ndarray) and 0 < float(fps) < np.inf):
+        raise ValueError(f"fps is {fps!r}; it must be a positive number.")
     if timestamps is None:
         fps = 25.0 if fps is None else float(fps)
         return np.arange(frames, dtype=np.float64) / fps, fps
@@ -218,7 +221,7 @@ def _size(size: Any) -> tuple[int, int] | None:
         return None
     try:
         width, height = (int(side) for side in size)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"size is {size!r}; expected (width, height) in pixels.") from None
     if width <= 0 or height <= 0:
         raise ValueError(f"size is {width} x {height}; both sides must be positive.")

@@ -1,0 +1,130 @@
+"""Per-frame features: what a model sees of a landmark sequence.
+
+Each feature is a function of a *normalised* sequence that returns a (T, D) array; :data:`FEATURES` lists them by name and
+:func:`extract_features` puts the chosen ones side by side. NaN marks what was not seen; the processor decides what becomes
+of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .layout import Layout, get_layout
+from .normalize import hand_shape
+from .sequence import LandmarkSequence
+
+
+def derivative(values: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
+    """Time derivative per second, (T, …) → (T, …).
+
+    Central difference over the neighbouring frames' time stamps, one-sided at the ends and beside a missing frame, NaN
+    where neither neighbour is known, and 0 for a single frame (nothing is known to move).
+    """
+    if len(values) < 2:
+        return np.where(np.isnan(values), values, np.zeros((), values.dtype))
+    shape = (-1, *(1,) * (values.ndim - 1))
+    slope = np.diff(values, axis=0) / np.diff(timestamps).astype(values.dtype).reshape(shape)
+    result = np.empty_like(values)
+    result[0], result[-1] = slope[0], slope[-1]
+    if len(values) > 2:
+        span = (timestamps[2:] - timestamps[:-2]).astype(values.dtype).reshape(shape)
+        result[1:-1] = (values[2:] - values[:-2]) / span
+        lost = np.isnan(result[1:-1])
+        if lost.any():
+            inner = result[1:-1]
+            inner[lost] = np.where(np.isnan(slope[:-1]), slope[1:], slope[:-1])[lost]
+    return result
+
+
+def _per_frame(values: np.ndarray) -> np.ndarray:
+    """(T, n, d) → (T, n · d), for T = 0 as well."""
+    return values.reshape(len(values), values.shape[1] * values.shape[2])
+
+
+def _position(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return _per_frame(sequence.data[..., :dims])
+
+
+def _velocity(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return derivative(_position(sequence, dims), sequence.timestamps)
+
+
+def _acceleration(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return derivative(_velocity(sequence, dims), sequence.timestamps)
+
+
+def _hand_shape(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return _per_frame(hand_shape(sequence)[..., :dims])
+
+
+# Wrist, thumb and, of each finger, knuckle, middle joint and tip: what tells one hand shape from another.
+_DISTANCE_POINTS = (0, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20)
+_DISTANCE_PAIRS = np.triu_indices(len(_DISTANCE_POINTS), 1)
+
+
+def _hand_distance(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    hands = hand_shape(sequence)[..., :dims].reshape(len(sequence), 2, 21, dims)[:, :, list(_DISTANCE_POINTS)]
+    first, second = _DISTANCE_PAIRS
+    return _per_frame(np.linalg.norm(hands[:, :, first] - hands[:, :, second], axis=3))
+
+
+def _bone_direction(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    first, second = np.array(sequence.spec.bones, int).reshape(-1, 2).T
+    bone = (sequence.data[:, second] - sequence.data[:, first])[..., :dims]
+    length = np.linalg.norm(bone, axis=2, keepdims=True)
+    return _per_frame(bone / np.maximum(length, 1e-6))
+
+
+def _visibility(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return sequence.visibility
+
+
+def _presence(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    parts = sequence.spec.parts
+    return np.stack([sequence.part_seen(part) for part in parts], axis=1).astype(np.float32)
+
+
+Feature = Callable[[LandmarkSequence, int], np.ndarray]
+
+FEATURES: dict[str, tuple[Feature, Callable[[Layout, int], int]]] = {
+    "position": (_position, lambda layout, dims: len(layout) * dims),
+    "velocity": (_velocity, lambda layout, dims: len(layout) * dims),
+    "acceleration": (_acceleration, lambda layout, dims: len(layout) * dims),
+    "hand_shape": (_hand_shape, lambda layout, dims: 42 * dims),
+    "hand_distance": (_hand_distance, lambda layout, dims: 2 * len(_DISTANCE_PAIRS[0])),
+    "bone_direction": (_bone_direction, lambda layout, dims: len(layout.bones) * dims),
+    "visibility": (_visibility, lambda layout, dims: len(layout)),
+    "presence": (_presence, lambda layout, dims: len(layout.parts)),
+}
+"""Name → (function, size). ``position``: coordinates. ``velocity`` and ``acceleration``: their first and second derivative
+per second. ``hand_shape``: both hands about their own wrists (see :func:`hand_shape`). ``hand_distance``: distances between
+15 points of each hand in palms, which no turn of the hand changes (dims = 3).
+``bone_direction``: unit vectors along the layout's bones. ``visibility``: per point. ``presence``: 1 for each body part that
+was seen at all."""
+
+
+def feature_size(layout: str | Layout, features: Sequence[str], dims: int = 3) -> int:
+    """Length F of the feature vector of one frame. Raises ValueError for an unknown feature."""
+    return sum(_feature(name)[1](get_layout(layout), dims) for name in features)
+
+
+def extract_features(sequence: LandmarkSequence, features: Sequence[str], dims: int = 3) -> np.ndarray:
+    """The chosen features side by side: (T, F) float32 with NaN where something was not seen.
+
+    Args:
+        sequence: normalised landmarks.
+        features: names from :data:`FEATURES`, in order.
+        dims: 2 to leave z out of every feature, 3 to keep it.
+    """
+    if not features:
+        raise ValueError("Choose at least one feature.")
+    return np.concatenate([_feature(name)[0](sequence, dims) for name in features], axis=1, dtype=np.float32)
+
+
+def _feature(name: str) -> tuple[Feature, Callable[[Layout, int], int]]:
+    try:
+        return FEATURES[name]
+    except KeyError:
+        raise ValueError(f"Unknown feature {name!r}; known are {', '.join(FEATURES)}.") from None

@@ -1,0 +1,306 @@
+"""From landmarks as a camera gave them to landmarks that can be compared: time, gaps, noise, side, place and size.
+
+Design decisions:
+
+* Every function takes a :class:`LandmarkSequence` and returns a new one; all are vectorised over frames and points.
+* Missing stays missing unless the function's purpose is to fill it, and nothing fills a point that was never seen.
+* Geometry happens in isotropic units, so a 16:9 clip and the same clip padded to a square come out equal.
+* Origin and scale are taken once per clip by default (a median, so that a few bad frames do not matter): a body that moves
+  through the picture is part of the sign. ``per_frame=True`` removes that movement as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .sequence import LandmarkSequence
+
+NORMALIZATIONS: tuple[str, ...] = ("shoulder", "centroid", "root", "none")
+_ROOTS = ("hip_center", "nose", "head", "face")
+_EPSILON = 1e-6
+
+
+# ------------------------------------------------------------------------------------------------------------- time
+
+
+def resample(
+    sequence: LandmarkSequence, *, fps: float | None = None, num_frames: int | None = None
+) -> LandmarkSequence:
+    """Put a sequence on a regular clock by linear interpolation between its time stamps.
+
+    Args:
+        fps: frames per second of the result; the first frame stays, the last may move by less than 1 / fps.
+        num_frames: instead of ``fps``, a fixed number of frames over the same duration (the last frame stays).
+
+    A point is seen in a new frame when it was seen in the nearest old one; it is interpolated where both neighbours saw it.
+    """
+    if (fps is None) == (num_frames is None):
+        raise ValueError("resample() takes either fps= or num_frames=.")
+    if fps is not None and not 0 < fps < np.inf:
+        raise ValueError(f"fps is {fps}; it must be a positive number.")
+    if num_frames is not None and num_frames < 1:
+        raise ValueError(f"num_frames is {num_frames}; it must be at least 1.")
+    old = sequence.timestamps
+    if len(sequence) == 0:
+        return sequence if fps is None else sequence.replace(fps=fps)
+    if len(sequence) == 1:  # one picture has no duration: hold it
+        rate = fps or sequence.fps
+        index = np.zeros(1 if num_frames is None else num_frames, int)
+        return sequence.replace(
+            data=sequence.data[index],
+            visibility=sequence.visibility[index],
+            timestamps=old[0] + np.arange(len(index)) / rate,
+            fps=rate,
+            world=None if sequence.world is None else sequence.world[index],
+        )
+    if num_frames is None:
+        new = old[0] + np.arange(int(sequence.duration * fps + 1e-6) + 1) / fps
+    elif num_frames == 1:
+        new = old[[len(old) // 2]]
+    else:
+        new = np.linspace(old[0], old[-1], num_frames)
+    if len(new) == len(old) and np.abs(new - old).max() < 1e-6:
+        return sequence if fps is None else sequence.replace(fps=fps)
+
+    before = np.clip(np.searchsorted(old, new, side="right") - 1, 0, len(old) - 2)
+    weight = ((new - old[before]) / (old[before + 1] - old[before])).clip(0, 1).astype(np.float32)
+
+    def blend(values: np.ndarray) -> np.ndarray:
+        w = weight.reshape(-1, *(1,) * (values.ndim - 1))
+        a, b = values[before], values[before + 1]
+        mixed = a + w * (b - a)
+        # Where one neighbour is missing the mix is NaN: there the nearer one decides.
+        return np.where(np.isnan(mixed), np.where(w < 0.5, a, b), mixed)
+
+    if fps is None:
+        fps = (num_frames - 1) / sequence.duration if num_frames > 1 else sequence.fps
+    data = blend(sequence.data)
+    return sequence.replace(
+        data=data,
+        visibility=blend(np.where(sequence.seen, sequence.visibility, np.float32(np.nan))),
+        timestamps=new,
+        fps=fps,
+        world=None if sequence.world is None else blend(sequence.world),
+    )
+
+
+def fill_gaps(sequence: LandmarkSequence, max_gap: float = 0.5) -> LandmarkSequence:
+    """Interpolate points over gaps of at most ``max_gap`` seconds between two frames in which they were seen.
+
+    Nothing is extrapolated before the first or after the last sighting, so a hand that was absent throughout stays absent.
+    Filled points get half the interpolated visibility, to tell them from seen ones.
+    """
+    seen = sequence.seen
+    if seen.all() or len(sequence) < 3:
+        return sequence
+    frames = np.arange(len(sequence))[:, None]
+    before = np.maximum.accumulate(np.where(seen, frames, -1), axis=0)
+    after = np.minimum.accumulate(np.where(seen, frames, len(sequence))[::-1], axis=0)[::-1]
+    inside = ~seen & (before >= 0) & (after < len(sequence))
+    t, k = np.nonzero(inside)
+    a, b = before[t, k], after[t, k]
+    time = sequence.timestamps
+    short = time[b] - time[a] <= max_gap + 1e-9
+    t, k, a, b = t[short], k[short], a[short], b[short]
+    if len(t) == 0:
+        return sequence
+    weight = ((time[t] - time[a]) / (time[b] - time[a])).astype(np.float32)
+    data, visibility = sequence.data.copy(), sequence.visibility.copy()
+    data[t, k] = data[a, k] + weight[:, None] * (data[b, k] - data[a, k])
+    visibility[t, k] = 0.5 * (visibility[a, k] + weight * (visibility[b, k] - visibility[a, k]))
+    return sequence.replace(data=data, visibility=visibility)
+
+
+def smooth(sequence: LandmarkSequence, window: int = 11, order: int = 3) -> LandmarkSequence:
+    """Savitzky–Golay smoothing over time (Savitzky & Golay 1964): a local polynomial fit, evaluated at each frame.
+
+    Equal to ``scipy.signal.savgol_filter(mode="interp")`` on complete, regular data. Beyond that, missing points take no part
+    in the fit and time stamps need not be regular. A window longer than the clip shrinks to it; a point with too few
+    neighbours for a fit keeps its value, and a point that was not seen stays unseen.
+
+    Args:
+        window: frames in the fit, odd.
+        order: degree of the polynomial, below ``window``.
+    """
+    if window < 1 or window % 2 == 0 or not 0 <= order < window:
+        raise ValueError(f"smooth() needs an odd window above the order; got window={window}, order={order}.")
+    frames = len(sequence)
+    window = min(window, frames if frames % 2 else frames - 1)
+    if window <= order:
+        return sequence
+    first = np.clip(np.arange(frames) - window // 2, 0, frames - window)
+    index = first[:, None] + np.arange(window)
+    time = sequence.timestamps
+    step = sequence.duration / (frames - 1)
+    offset = (time[index] - time[:, None]) / (step * window)
+    basis = np.ones((frames, window, order + 1))
+    for degree in range(order):  # ten times faster than a power of the whole array
+        basis[..., degree + 1] = basis[..., degree] * offset
+
+    data = sequence.data.copy()
+    # Points of one body part come and go together, so there are few different columns of the mask: one fit for each.
+    columns_of: dict[bytes, list[int]] = {}
+    for column, pattern in enumerate(np.ascontiguousarray(sequence.seen.T)):
+        columns_of.setdefault(pattern.tobytes(), []).append(column)
+    for key, columns in columns_of.items():
+        pattern = np.frombuffer(key, bool)
+        fits = pattern & (pattern[index].sum(axis=1) > order)
+        if not fits.any():
+            continue
+        weighted = basis * pattern[index][..., None]
+        gram = np.swapaxes(weighted, 1, 2) @ basis
+        gram[~fits] = np.eye(order + 1)
+        # The fitted value at the frame itself is the constant term: first row of (BᵀWB)⁻¹ BᵀW.
+        unit = np.zeros((frames, order + 1, 1))
+        unit[:, 0] = 1.0
+        coefficients = np.swapaxes(weighted @ np.linalg.solve(gram, unit), 1, 2).astype(np.float32)  # (T, 1, window)
+        values = np.nan_to_num(sequence.data[:, columns]).reshape(frames, -1)
+        rows = np.flatnonzero(fits)
+        for block in np.array_split(rows, -(-len(rows) // 512)):  # bounds the memory of the gather on long clips
+            fitted = (coefficients[block] @ values[index[block]]).reshape(len(block), len(columns), 3)
+            data[np.ix_(block, columns)] = fitted
+    return sequence.replace(data=data)
+
+
+# ------------------------------------------------------------------------------------------------------------- side
+
+
+def mirror(sequence: LandmarkSequence) -> LandmarkSequence:
+    """The signer seen in a mirror: x is flipped and left and right points change places. Twice gives the original."""
+    order = list(sequence.spec.mirror)
+    data = sequence.data[:, order]
+    if sequence.units == "image":
+        flipped = 1.0 - data[..., 0]
+    elif sequence.units == "pixel" and sequence.size is not None:
+        flipped = sequence.size[0] - data[..., 0]
+    else:
+        flipped = -data[..., 0]
+    data[..., 0] = flipped
+    world = None
+    if sequence.world is not None:
+        world = sequence.world[:, order]
+        world[..., 0] *= -1
+    return sequence.replace(data=data, visibility=sequence.visibility[:, order], world=world)
+
+
+def dominant_hand(sequence: LandmarkSequence) -> str | None:
+    """Which hand signs: ``left`` or ``right``; None when the layout has no sided hands or neither was seen.
+
+    Each hand's activity is the share of frames in which it was seen plus the path length of its wrist in units of the
+    larger path: a hand that is always there and moves wins over one that rests or is never found.
+    """
+    parts = sequence.spec.parts
+    if "left_hand" not in parts or "right_hand" not in parts:
+        return None
+    isotropic = sequence.isotropic() if sequence.size is not None else sequence
+    share, path = [], []
+    for side in ("left_hand", "right_hand"):
+        wrist = isotropic.data[:, parts[side][0], :2]
+        steps = np.linalg.norm(np.diff(wrist, axis=0), axis=1)
+        share.append(sequence.part_seen(side).mean() if len(sequence) else 0.0)
+        path.append(float(np.nansum(steps)))
+    if max(share) == 0:
+        return None
+    activity = np.array(share) + np.array(path) / (max(path) + _EPSILON)
+    return "left" if activity[0] > activity[1] else "right"
+
+
+def normalize_side(sequence: LandmarkSequence, dominant: str = "right") -> LandmarkSequence:
+    """Mirror the clip if its signing hand is not the ``dominant`` one, so left-handed signers and mirrored cameras agree."""
+    if dominant not in ("left", "right"):
+        raise ValueError(f"dominant is {dominant!r}; it must be 'left' or 'right'.")
+    return mirror(sequence) if dominant_hand(sequence) not in (None, dominant) else sequence
+
+
+# --------------------------------------------------------------------------------------------------- place and size
+
+
+def normalize(
+    sequence: LandmarkSequence, method: str = "shoulder", *, root: str | None = None, per_frame: bool = False
+) -> LandmarkSequence:
+    """Remove place and size.
+
+    Args:
+        method: ``shoulder``: origin between the shoulders, one unit = the distance between them (x, y plane). Where the
+            shoulders were never seen, as ``centroid``. ``centroid``: origin at the mean of all seen points, one unit = the
+            largest distance from it. ``root``: origin at the ``root`` point, one unit = the largest distance from it.
+            ``none``: isotropic units, nothing removed.
+        root: point name for ``root``; default the first of hip_center, nose, head, face that the layout has.
+        per_frame: origin and scale of each frame; the clip's median only where a frame lacks them.
+
+    Returns:
+        the sequence in ``unknown`` (isotropic, relative) units; a clip in which nothing was seen stays as it is.
+    """
+    if method not in NORMALIZATIONS:
+        raise ValueError(f"Unknown normalisation {method!r}; choose one of {', '.join(NORMALIZATIONS)}.")
+    isotropic = sequence.isotropic()
+    data = isotropic.data
+    if method == "none" or not sequence.seen.any():
+        return isotropic.replace(units="unknown")
+    origin = scale = None
+    if method == "shoulder":
+        left, right = (data[:, i] for i in sequence.spec.indices(["left_shoulder", "right_shoulder"]))
+        origin = _clip_median((left + right) / 2, per_frame)
+        scale = _clip_median(np.linalg.norm((left - right)[:, :2], axis=1), per_frame)
+    elif method == "root":
+        origin = _clip_median(data[:, sequence.spec.indices([_root(sequence, root)])[0]], per_frame)
+    if origin is None or np.isnan(origin).all():
+        origin = _mean(data, axis=1 if per_frame else (0, 1))
+    centred = data - origin.reshape(-1, 1, 3)
+    if scale is None or np.isnan(scale).all():
+        distance = np.linalg.norm(centred, axis=2)
+        largest = np.fmax.reduce(distance, axis=1)
+        scale = largest if per_frame else np.fmax.reduce(largest, keepdims=True)
+    scale = np.where(scale > _EPSILON, scale, np.float32(1.0))  # all points in one place, or a frame without them
+    return isotropic.replace(data=centred / scale.reshape(-1, 1, 1), units="unknown")
+
+
+def hand_shape(sequence: LandmarkSequence, hands: Sequence[str] = ("left_hand", "right_hand")) -> np.ndarray:
+    """Hands alone: each relative to its own wrist, one unit = the clip's median palm (wrist to middle knuckle, 3-D).
+
+    Returns:
+        (T, 21 · len(hands), 3) float32, NaN where the hand was not seen.
+    """
+    isotropic = sequence.isotropic()
+    parts = sequence.spec.parts
+    missing = [hand for hand in hands if hand not in parts]
+    if missing:
+        raise ValueError(f"Layout '{sequence.layout}' has no {' or '.join(missing)}; hand shapes need it.")
+    shapes = []
+    for hand in hands:
+        wrist, knuckle = sequence.spec.indices([f"{hand}_wrist", f"{hand}_middle_mcp"])
+        shape = isotropic.data[:, list(parts[hand])] - isotropic.data[:, [wrist]]
+        palm = np.linalg.norm(isotropic.data[:, knuckle] - isotropic.data[:, wrist], axis=1)
+        size = _clip_median(palm, per_frame=False)
+        shapes.append(shape / np.where(size > _EPSILON, size, np.float32(1.0)))
+    return np.concatenate(shapes, axis=1)
+
+
+def _root(sequence: LandmarkSequence, root: str | None) -> str:
+    if root is not None:
+        return root
+    for candidate in _ROOTS:
+        if candidate in sequence.spec.index:
+            return candidate
+    raise ValueError(f"Layout '{sequence.layout}' has none of {', '.join(_ROOTS)}; name the root point with root=.")
+
+
+def _clip_median(values: np.ndarray, per_frame: bool) -> np.ndarray:
+    """Median (1, …) of ``values`` (T, …) over the frames in which they were seen, NaN where there are none.
+
+    ``per_frame``: the values themselves, and the median only in frames in which they were not seen.
+    """
+    seen = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+    if not seen.any():
+        return np.full((1, *values.shape[1:]), np.nan, np.float32)
+    median = np.median(values[seen], axis=0, keepdims=True)
+    return np.where(seen.reshape(-1, *(1,) * (values.ndim - 1)), values, median) if per_frame else median
+
+
+def _mean(data: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    """Mean over the seen points, NaN (without a warning) where there are none."""
+    seen = ~np.isnan(data)
+    count = seen.sum(axis=axis)
+    return np.where(count > 0, np.where(seen, data, 0).sum(axis=axis) / np.maximum(count, 1), np.nan).astype(np.float32)
