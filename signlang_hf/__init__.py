@@ -1,0 +1,75 @@
+"""signlang_hf: sign language for the Hugging Face ecosystem.
+
+Importing it makes ``transformers`` know our models, processors and pipelines (see :mod:`signlang_hf.registration`); the
+names below load on first use, so the import itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import registration
+
+if TYPE_CHECKING:
+    from .data import list_datasets, load_dataset
+    from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
+    from .models.keypoint import (
+        SignKeypointProcessor,
+        SignTransformerConfig,
+        SignTransformerForSignClassification,
+        SignTransformerModel,
+    )
+    from .pipelines import SignRecognitionPipeline
+    from .pose import estimate_video
+    from .video import read_video
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "landmarks": ("LandmarkSequence", "Layout", "get_layout", "list_layouts", "load_landmarks", "register_layout"),
+    "video": ("read_video",),
+    "pose": ("estimate_video",),
+    "data": ("list_datasets", "load_dataset"),
+    "models.keypoint": (
+        "SignKeypointProcessor",
+        "SignTransformerConfig",
+        "SignTransformerForSignClassification",
+        "SignTransformerModel",
+    ),
+    "pipelines": ("SignRecognitionPipeline",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "LandmarkSequence",
+    "Layout",
+    "SignKeypointProcessor",
+    "SignRecognitionPipeline",
+    "SignTransformerConfig",
+    "SignTransformerForSignClassification",
+    "SignTransformerModel",
+    "__version__",
+    "estimate_video",
+    "get_layout",
+    "list_datasets",
+    "list_layouts",
+    "load_dataset",
+    "load_landmarks",
+    "read_video",
+    "register_layout",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'signlang_hf' has no attribute '{name}'")
+    return getattr(importlib.import_module(f".{module}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+registration.install()

@@ -1,0 +1,125 @@
+"""What a training run leaves for people to look at: learning curve, confusion matrix, per-class table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..landmarks.files import atomic_write
+
+_INK, _ACCENT, _SOFT = "#1f2933", "#d9480f", "#1971c2"
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('Pictures need matplotlib: pip install "signlang-hf[train]"') from None
+    # A Figure of its own leaves the caller's pyplot state and backend alone.
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> Path:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    atomic_write(path, lambda stream: stream.write(buffer.getvalue()))
+    return path
+
+
+def learning_curve(
+    history: Sequence[dict[str, Any]], path: Path, *, references: dict[str, float] | None = None
+) -> Path:
+    """Loss and accuracy over epochs.
+
+    Args:
+        history: ``trainer.state.log_history``.
+        path: PNG to write.
+        references: name → accuracy of horizontal lines, e.g. a baseline and the test result.
+    """
+    figure = _figure(7, 4)
+    loss_axis = figure.add_subplot()
+    loss = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
+    evaluation = [(row["epoch"], row["eval_loss"]) for row in history if "eval_loss" in row]
+    accuracy = [(row["epoch"], 100 * row["eval_accuracy"]) for row in history if "eval_accuracy" in row]
+    lines = loss_axis.plot(*zip(*loss), color=_INK, label="training loss") if loss else []
+    if evaluation:
+        lines += loss_axis.plot(*zip(*evaluation), color=_INK, linestyle=":", label="validation loss")
+    loss_axis.set(xlabel="epoch", ylabel="cross-entropy loss")
+    loss_axis.spines[["top", "right"]].set_visible(False)
+    loss_axis.margins(x=0)
+    if accuracy or references:
+        share_axis = loss_axis.twinx()
+        share_axis.set(ylabel="accuracy (%)", ylim=(0, 100))
+        share_axis.spines["top"].set_visible(False)
+        if accuracy:
+            lines += share_axis.plot(*zip(*accuracy), color=_ACCENT, label="validation accuracy")
+        for (name, value), style in zip((references or {}).items(), ("--", "-.", ":")):
+            label = f"{name} {100 * value:.1f} %"
+            lines += [share_axis.axhline(100 * value, color=_SOFT, linestyle=style, linewidth=1.2, label=label)]
+    if lines:
+        figure.legend(
+            lines,
+            [line.get_label() for line in lines],
+            loc="outside upper center",
+            ncols=min(len(lines), 3),
+            frameon=False,
+        )
+    return _save(figure, path)
+
+
+def confusion_matrix(
+    predicted: np.ndarray, references: np.ndarray, names: Sequence[str], path: Path, *, title: str = ""
+) -> Path:
+    """Rows are true labels, columns predictions; colour is the share of the row, small sets carry their counts."""
+    count = len(names)
+    matrix = np.zeros((count, count), int)
+    np.add.at(matrix, (references, predicted), 1)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(max(4.0, 0.28 * count), 24.0)
+    figure = _figure(side + 1.2, side + 0.8)
+    axis = figure.add_subplot()
+    image = axis.imshow(100 * share, cmap="Blues", vmin=0, vmax=100)
+    axis.set(xlabel="predicted", ylabel="true", title=title)
+    if count <= 80:
+        axis.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=7)
+        axis.set_yticks(range(count), names, fontsize=7)
+    if count <= 40:
+        for row, column in zip(*matrix.nonzero()):
+            colour = "white" if share[row, column] > 0.5 else _INK
+            axis.text(column, row, matrix[row, column], ha="center", va="center", fontsize=6, color=colour)
+    figure.colorbar(image, ax=axis, fraction=0.045, label="share of the true label (%)")
+    return _save(figure, path)
+
+
+def per_class_table(predicted: np.ndarray, references: np.ndarray, names: Sequence[str], path: Path) -> Path:
+    """CSV with label, clips, precision, recall, F1 and the most frequent confusion of every label."""
+    rows = []
+    for index, name in enumerate(names):
+        true, said = references == index, predicted == index
+        hits = int((true & said).sum())
+        wrong = np.bincount(predicted[true & ~said], minlength=len(names))
+        rows.append(
+            {
+                "label": name,
+                "clips": int(true.sum()),
+                "precision": round(hits / max(int(said.sum()), 1), 4),
+                "recall": round(hits / max(int(true.sum()), 1), 4),
+                "f1": round(2 * hits / max(int(true.sum() + said.sum()), 1), 4),
+                "most_confused_with": names[wrong.argmax()] if wrong.any() else "",
+            }
+        )
+
+    def write(stream: Any) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        stream.write(text.getvalue().encode())
+
+    atomic_write(path, write)
+    return path
