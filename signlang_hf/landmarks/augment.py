@@ -392,16 +392,6 @@ def _with(sequence: LandmarkSequence, **changes: Any) -> LandmarkSequence:
     return changed
 
 
-def _axes(sequence: LandmarkSequence) -> np.ndarray:
-    """Isotropic units per unit of x, y and z (3,). Raises ValueError for image units without the picture's size."""
-    if sequence.units != "image":
-        return np.ones(3, np.float32)
-    if sequence.size is None:
-        raise ValueError("Landmarks in image units need the picture's size (width, height); pass size= when loading.")
-    width, height = sequence.size
-    return np.array([width, height, width], np.float32)
-
-
 def _body(data: np.ndarray, layout: Layout, axes: np.ndarray) -> tuple[np.ndarray, float] | None:
     """Centre (3,) and size of the body over the whole clip in isotropic units; None where nothing was seen.
 
@@ -441,7 +431,7 @@ def _transform(sequence: LandmarkSequence, matrix: np.ndarray) -> LandmarkSequen
     """``matrix`` (3, 3) applied to all points about the body's centre, in isotropic units."""
     if not sequence.seen.any():
         return sequence
-    axes, layout = _axes(sequence), sequence.spec
+    axes, layout = sequence.axes, sequence.spec
     centre, _size = _body(sequence.data, layout, axes)
     # x·axes → matrix about the centre → ÷axes, folded into one matrix and one shift.
     folded = axes[:, None] * matrix.T / axes
@@ -492,7 +482,7 @@ def _each_hand(sequence: LandmarkSequence, draw: Callable[[], HandChange], needs
     hands = [hand for hand in _HANDS if all(f"{hand}_{point}" in layout.index for point in needs)]
     if not hands or not sequence.seen.any():
         return sequence
-    axes = _axes(sequence)
+    axes = sequence.axes
     data = sequence.data.copy()
     world = None if sequence.world is None else sequence.world.copy()
     for hand in hands:
@@ -509,7 +499,7 @@ def _displace(sequence: LandmarkSequence, offsets: np.ndarray) -> LandmarkSequen
     """Add ``offsets`` (T, K, 3), in body sizes."""
     if not sequence.seen.any():
         return sequence
-    axes, layout = _axes(sequence), sequence.spec
+    axes, layout = sequence.axes, sequence.spec
     if not _has_depth(sequence):
         offsets[..., 2] = 0.0
     _centre, size = _body(sequence.data, layout, axes)

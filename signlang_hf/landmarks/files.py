@@ -2,8 +2,8 @@
 
 An ``.npz`` holds plain arrays only (no pickles): ``data``, ``visibility``, ``timestamps``, ``fps``, ``layout``, ``points``,
 ``units``, and ``size`` and ``world`` where known. The point names travel along, so a file in a layout that its reader never
-registered can still be read. A ``.pose`` holds pixels at a constant rate; it is read into ``pixel`` units so that writing
-it again gives the same numbers bit for bit. Confidences outside [0, 1], which interpolation leaves in some published files,
+registered can still be read. A ``.pose`` holds x and y in pixels and, as MediaPipe measures it, z in widths, at a constant
+rate; it is read into ``pose`` units so that writing it again gives the same numbers bit for bit. Confidences outside [0, 1], which interpolation leaves in some published files,
 are clipped, and a point whose confidence is 0 or below counts as not seen.
 """
 
@@ -226,7 +226,7 @@ def _read_pose(path: Path, *, layout: str | None, person: int | None, **_: Any) 
         visibility=visibility,
         fps=float(pose.body.fps),
         size=(dimensions.width, dimensions.height),
-        units="pixel",
+        units="pose",
         world=None if world is None else _spread_world(world, Layout("world", world_names), target),
     )
 
@@ -268,7 +268,7 @@ def _write_pose(stream: IO[bytes], sequence: LandmarkSequence) -> None:
         raise ValueError("A .pose file needs the picture's size (width, height); this sequence has none.")
     if sequence.units in ("metre", "unknown"):
         raise ValueError(f"A .pose file holds pixels; landmarks in {sequence.units} units cannot be written to it.")
-    sequence = _constant_rate(sequence.to_units("pixel"))
+    sequence = _constant_rate(sequence.to_units("pose"))
     layout = sequence.spec
 
     components, columns = [], []

@@ -173,7 +173,7 @@ def mirror(sequence: LandmarkSequence) -> LandmarkSequence:
     data = sequence.data[:, order]
     if sequence.units == "image":
         flipped = 1.0 - data[..., 0]
-    elif sequence.units == "pixel" and sequence.size is not None:
+    elif sequence.units in ("pose", "pixel") and sequence.size is not None:
         flipped = sequence.size[0] - data[..., 0]
     else:
         flipped = -data[..., 0]

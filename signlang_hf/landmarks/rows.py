@@ -26,12 +26,12 @@ def to_row(
     """The row of one clip.
 
     Args:
-        sequence: landmarks; pixel units are converted to ``image`` units where the size is known.
+        sequence: landmarks; ``pose`` and ``pixel`` units become ``image`` units where the size is known.
         id: what names the clip, unique in its dataset.
         signer, view: who signs and from where it is seen; None where nobody knows.
         targets: what the row teaches: ``label="A"`` (or its number), ``glosses=[…]``, ``text="…"``.
     """
-    if sequence.units == "pixel" and sequence.size is not None:
+    if sequence.units in ("pose", "pixel") and sequence.size is not None:
         sequence = sequence.to_units("image")
     return {
         "id": id,

@@ -21,8 +21,9 @@ import numpy as np
 
 from .layout import Layout, get_layout
 
-UNITS: tuple[str, ...] = ("image", "pixel", "metre", "unknown")
-"""``image``: x / width, y / height, z / width. ``pixel``: what ``.pose`` files hold. ``unknown``: isotropic, any scale."""
+UNITS: tuple[str, ...] = ("image", "pose", "pixel", "metre", "unknown")
+"""``image``: x / width, y / height, z / width. ``pose``: x and y in pixels, z / width, as MediaPipe ``.pose`` files hold.
+``pixel``: all three in pixels. ``unknown``: isotropic, any scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class LandmarkSequence:
         timestamps: (T,) seconds, strictly increasing. Default: frame number / ``fps``.
         visibility: (T, K) in [0, 1]. Default: 1 where the point was seen.
         fps: nominal frame rate. Default: derived from the time stamps, or 25 when there are none.
-        size: (width, height) of the picture in pixels. Needed by ``image`` units for anything geometric.
+        size: (width, height) of the picture in pixels. Needed by ``image`` and ``pose`` units for anything geometric.
         units: one of :data:`UNITS`.
         world: optional (T, K, 4) of the same points: x, y, z in metres around the hips (or the hand), and visibility; NaN where
             the source has none. It has its own visibility because a source may know a point in only one of the two.
@@ -142,29 +143,40 @@ class LandmarkSequence:
             layout=target.name,
         )
 
-    def isotropic(self) -> LandmarkSequence:
-        """The same landmarks with one unit along x, y and z: pixels for image coordinates, unchanged otherwise.
+    @property
+    def axes(self) -> np.ndarray:
+        """(3,) float32: how many isotropic units (pixels for pictures) one unit of x, y and z is.
 
         Raises:
-            ValueError: image coordinates without the picture's size.
+            ValueError: ``image`` or ``pose`` units without the picture's size.
         """
-        return self.to_units("pixel") if self.units == "image" else self
-
-    def to_units(self, units: str) -> LandmarkSequence:
-        """Convert between ``image`` and ``pixel`` units. Raises ValueError for any other conversion or a missing size."""
-        if units == self.units:
-            return self
-        if {units, self.units} != {"image", "pixel"}:
-            raise ValueError(f"Landmarks in {self.units} units cannot be converted to {units} units.")
+        if self.units not in ("image", "pose"):
+            return np.ones(3, np.float32)
         if self.size is None:
             raise ValueError(
-                "Landmarks in image units need the picture's size (width, height); pass size= when loading."
+                f"Landmarks in {self.units} units need the picture's size (width, height); pass size= when loading."
             )
         width, height = self.size
-        scale = np.array([width, height, width], np.float64)
+        return np.array([width, height, width] if self.units == "image" else [1, 1, width], np.float32)
+
+    def isotropic(self) -> LandmarkSequence:
+        """The same landmarks with one unit along x, y and z: pixels for pictures, unchanged otherwise."""
+        return self.to_units("pixel") if self.units in ("image", "pose") else self
+
+    def to_units(self, units: str) -> LandmarkSequence:
+        """Convert between ``image``, ``pose`` and ``pixel`` units.
+
+        Raises:
+            ValueError: any other conversion, or the picture's size is missing.
+        """
+        if units == self.units:
+            return self
+        if not {units, self.units} <= {"image", "pose", "pixel"}:
+            raise ValueError(f"Landmarks in {self.units} units cannot be converted to {units} units.")
+        target = self.replace(data=self.data[:0], timestamps=None, visibility=None, world=None, units=units)
         # Through float64, so that converting there and back stays within one unit in the last place.
-        data = self.data * scale if units == "pixel" else self.data / scale
-        return self.replace(data=data.astype(np.float32), units=units)
+        scale = self.axes.astype(np.float64) / target.axes
+        return self.replace(data=(self.data * scale).astype(np.float32), units=units)
 
     def save(self, path: str | Path) -> Path:
         """Write to ``.npz`` or ``.pose``, by suffix; the file appears whole or not at all. See :mod:`.files`."""

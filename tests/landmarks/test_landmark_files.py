@@ -212,7 +212,7 @@ def test_real_pose_file_round_trips_bit_for_bit(path, tmp_path):
     if path is None:
         pytest.skip("spoken-to-signed and pose-format are not installed")
     sequence = load_landmarks(path)
-    assert sequence.layout == "mediapipe-holistic-face478" and sequence.units == "pixel"
+    assert sequence.layout == "mediapipe-holistic-face478" and sequence.units == "pose"
     assert sequence.world.shape == (len(sequence), 553, 4)
     assert np.isfinite(sequence.world[:, :33]).any() and np.isnan(sequence.world[:, 33:]).all()
 
@@ -291,7 +291,7 @@ def test_foreign_pose_components_need_a_layout(tmp_path):
 @pytest.mark.parametrize("world", [False, True])
 def test_reduced_pose_file_round_trips_by_name(layout, world, tmp_path):
     pytest.importorskip("pose_format")
-    sequence = clip(layout, units="pixel")
+    sequence = clip(layout, units="pose")
     if world:  # the format knows world points of the body alone
         values = np.full((len(sequence), len(sequence.spec), 4), np.nan, np.float32)
         body = list(sequence.spec.parts.get("pose", ()))
@@ -312,29 +312,29 @@ def test_a_reduced_file_is_read_into_the_smallest_holistic_layout_that_holds_it(
         "karsl-184": "mediapipe-holistic-face478",  # it has irises
     }
     for layout, holistic in expected.items():
-        sequence = clip(layout, units="pixel")
+        sequence = clip(layout, units="pose")
         loaded = load_landmarks(sequence.save(tmp_path / f"{layout}.pose"))
         assert loaded.layout == holistic
         assert loaded.seen.sum() == sequence.seen.sum(), "no point is lost on the way"
 
 
-def test_image_units_become_pixels_in_a_pose_file(tmp_path):
+def test_image_units_become_pose_units_in_a_pose_file(tmp_path):
     pytest.importorskip("pose_format")
     sequence = clip()
     loaded = load_landmarks(sequence.save(tmp_path / "a.pose"))
-    assert_same(loaded, sequence.to_units("pixel"))
+    assert_same(loaded, sequence.to_units("pose"))
 
 
 @pytest.mark.parametrize("frames", [0, 1])
 def test_very_short_pose_files(frames, tmp_path):
     pytest.importorskip("pose_format")
-    sequence = clip(frames=frames, units="pixel")
+    sequence = clip(frames=frames, units="pose")
     assert_same(sequence, load_landmarks(sequence.save(tmp_path / "short.pose")))
 
 
 def test_nothing_seen_round_trips_through_pose(tmp_path):
     pytest.importorskip("pose_format")
-    sequence = LandmarkSequence(np.full((4, 75, 3), np.nan), "mediapipe-holistic", size=(64, 48), units="pixel")
+    sequence = LandmarkSequence(np.full((4, 75, 3), np.nan), "mediapipe-holistic", size=(64, 48), units="pose")
     assert_same(sequence, load_landmarks(sequence.save(tmp_path / "nobody.pose")))
 
 
@@ -342,7 +342,7 @@ def test_irregular_time_stamps_are_put_on_the_rate_of_the_pose_file(tmp_path):
     pytest.importorskip("pose_format")
     times = np.array([0.0, 0.1, 0.5, 0.6])
     data = np.repeat(np.repeat(times[:, None, None], 75, axis=1), 3, axis=2) * 100  # a point that moves evenly
-    sequence = LandmarkSequence(data, "mediapipe-holistic", timestamps=times, fps=10, size=(64, 48), units="pixel")
+    sequence = LandmarkSequence(data, "mediapipe-holistic", timestamps=times, fps=10, size=(64, 48), units="pose")
     loaded = load_landmarks(sequence.save(tmp_path / "vfr.pose"))
     assert len(loaded) == 7 and loaded.fps == 10
     np.testing.assert_allclose(loaded.data[:, 0, 0], np.arange(7) * 10, atol=1e-4)
@@ -351,7 +351,7 @@ def test_irregular_time_stamps_are_put_on_the_rate_of_the_pose_file(tmp_path):
 def test_jitter_below_half_a_frame_keeps_the_frames_of_a_pose_file(tmp_path):
     pytest.importorskip("pose_format")
     times = np.arange(6) / 30 + np.array([0, 1, -1, 2, 0, 1]) * 1e-3
-    sequence = clip(timestamps=times, fps=30, units="pixel")
+    sequence = clip(timestamps=times, fps=30, units="pose")
     loaded = load_landmarks(sequence.save(tmp_path / "a.pose"))
     np.testing.assert_array_equal(loaded.data, sequence.data)
     np.testing.assert_allclose(loaded.timestamps, np.arange(6) / 30)

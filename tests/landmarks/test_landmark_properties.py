@@ -21,7 +21,7 @@ quick = settings(max_examples=40, deadline=None)
 
 
 @st.composite
-def clips(draw, layouts=SMALL, units=("image", "pixel", "metre", "unknown"), min_frames=1, max_frames=40, gaps=True):
+def clips(draw, layouts=SMALL, units=("image", "pose", "pixel", "metre", "unknown"), min_frames=1, max_frames=40, gaps=True):
     """A smooth clip with points, hands and whole frames missing here and there, on a regular or irregular clock."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     layout = get_layout(draw(st.sampled_from(layouts)))
@@ -35,7 +35,7 @@ def clips(draw, layouts=SMALL, units=("image", "pixel", "metre", "unknown"), min
                 data[first:last, list(indices)] = np.nan
     unit = draw(st.sampled_from(units))
     size = draw(st.sampled_from([(1280, 720), (500, 500), (480, 640)]))
-    if unit == "pixel":
+    if unit in ("pose", "pixel"):
         data = data * [size[0], size[1], size[0]]
     steps = (
         rng.uniform(0.01, 0.1, frames)

@@ -101,7 +101,7 @@ def test_wrong_data_gets_one_sentence(data, message):
     ("options", "message"),
     [
         ({"layout": "unheard-of"}, "Unknown layout 'unheard-of'"),
-        ({"units": "inch"}, "Unknown units 'inch'; choose one of image, pixel"),
+        ({"units": "inch"}, "Unknown units 'inch'; choose one of image, pose, pixel"),
         ({"fps": 0}, "fps is 0"),
         ({"fps": -25}, "fps is -25"),
         ({"fps": np.nan}, "fps is nan"),

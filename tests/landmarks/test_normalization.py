@@ -234,10 +234,10 @@ def test_mirroring_swaps_sides_and_flips_x():
     np.testing.assert_array_equal(mirrored.world[:, left], sequence.world[:, right] * [-1, 1, 1, 1])
 
 
-@pytest.mark.parametrize("units", ["image", "pixel", "metre", "unknown"])
+@pytest.mark.parametrize("units", ["image", "pose", "pixel", "metre", "unknown"])
 def test_mirroring_in_all_units(units):
     sequence = LandmarkSequence([[[0.25, 2, 3], [1, 5, 6], [7, 8, 9]]], "boston-3", units=units)
-    axis = {"image": 1.0, "pixel": 0.0, "metre": 0.0, "unknown": 0.0}[units]
+    axis = {"image": 1.0, "pose": 0.0, "pixel": 0.0, "metre": 0.0, "unknown": 0.0}[units]
     assert mirror(sequence).data[0, 1].tolist() == [axis - 0.25, 2, 3]
 
 

@@ -1,0 +1,264 @@
+"""``signlang``: the command line. Each command is a thin door to a function of the library.
+
+What goes to a person goes to the error stream or through rich; with ``--json`` the standard output holds JSON and nothing
+else. A mistake ends in one sentence and exit code 1 (2 for a wrong command line).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(
+    name="signlang",
+    help="Sign language on the Hugging Face stack: landmarks, recognition, evaluation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+output = Console()
+messages = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+def main() -> None:
+    """Entry point: turns the errors that users cause into one sentence."""
+    try:
+        app()
+    except (ValueError, FileNotFoundError, ImportError, PermissionError, ConnectionError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; run the same command again to go on.", code=130)
+
+
+def fail(message: str, code: int = 1) -> None:
+    print(f"signlang: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def extract(
+    source: Annotated[Path, typer.Argument(help="Video file, or folder that is searched for videos.")],
+    out: Annotated[Path, typer.Option(help="Folder for landmark files and manifest.jsonl.")],
+    num_workers: Annotated[int, typer.Option(min=1, help="Worker processes, one pose estimator each.")] = 1,
+    format: Annotated[str, typer.Option(help="npz or pose.")] = "npz",
+    fps: Annotated[float | None, typer.Option(help="Look at this many frames a second. Default: all.")] = None,
+    face: Annotated[bool, typer.Option(help="Keep the face mesh as well.")] = False,
+    world: Annotated[bool, typer.Option(help="Keep metric 3-D points as well.")] = False,
+    backend: Annotated[str, typer.Option(help="auto, solutions or tasks.")] = "auto",
+    resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped.")] = True,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 if a video failed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the landmarks in every video of a folder; running it again goes on where it stopped."""
+    from .pose import extract_folder
+
+    report = extract_folder(
+        source,
+        out,
+        num_workers=num_workers,
+        format=format,
+        fps=fps,
+        resume=resume,
+        estimator_options={"face": face, "world": world, "backend": backend},
+    )
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    else:
+        messages.print(str(report), highlight=False, markup=False)
+    if strict and report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def recognize(
+    sources: Annotated[
+        list[str], typer.Argument(help="Videos, images, landmark files or addresses; folders are searched.")
+    ],
+    model: Annotated[str, typer.Option(help="Model folder or Hub id.")],
+    top_k: Annotated[int, typer.Option(min=1, help="How many labels to show.")] = 5,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which sign each clip shows. A clip that cannot be read is reported and skipped."""
+    files = [file for source in sources for file in _expand(source)]
+    pipe = load_pipeline(model)
+    failed = 0
+    for file in files:
+        try:
+            row: dict[str, Any] = {"file": file, "predictions": pipe(file, top_k=top_k)}
+        except (ValueError, OSError, ImportError) as error:
+            failed += 1
+            row = {"file": file, "error": str(error)}
+            if not as_json:
+                messages.print(f"{file}: {error}", style="red", highlight=False, markup=False)
+        if as_json:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+        elif "predictions" in row:
+            _show_predictions(file, row["predictions"])
+    if failed and len(files) > 1:
+        messages.print(f"{failed} of {len(files)} clips could not be read.", highlight=False)
+    if failed == len(files) or (failed and strict):
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
+    dataset: Annotated[str, typer.Option(help="Registered dataset, Parquet folder or Hub id.")],
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's source.")] = None,
+    split: Annotated[str, typer.Option(help="Split to measure.")] = "test",
+    options: Annotated[str, typer.Option(help="Options of the dataset as JSON.")] = "{}",
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on a split: top-1, top-5 and macro-F1 with bootstrap confidence intervals."""
+    from .data import load_dataset
+    from .metrics.sign_recognition.sign_recognition import sign_recognition
+    from .training.evaluation import predict
+
+    try:
+        settings = json.loads(options)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--options is not valid JSON ({error}).") from None
+    rows = load_dataset(dataset, data_dir, split=split, **settings)
+    pipe = load_pipeline(model)
+    logits, references = predict(pipe.model, pipe.feature_extractor, rows, batch_size=batch_size)
+    metrics = sign_recognition(logits, references)
+    if as_json:
+        print(json.dumps({"model": model, "dataset": dataset, "split": split, **metrics}))
+        return
+    table = Table("", "value", "95 % interval", title=f"{model} on {dataset}, {split} ({metrics['n']} clips)")
+    for name in ("accuracy", "top5_accuracy", "macro_f1"):
+        low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+        table.add_row(name, f"{100 * metrics[name]:.1f} %", f"{100 * low:.1f}–{100 * high:.1f} %")
+    output.print(table)
+
+
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(help="Dataset folder: metadata.csv and clips, or bare clips.")],
+    layout: Annotated[str | None, typer.Option(help="Layout to convert to.")] = None,
+    file_layout: Annotated[str | None, typer.Option(help="Layout of files that do not name theirs (.npy).")] = None,
+    signer_independent: Annotated[bool, typer.Option(help="A signer in two splits is an error.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List all faults of a dataset in one run; exit code 1 if one keeps it from being loaded."""
+    from .data.validation import validate_folder
+
+    report = validate_folder(
+        folder, layout=layout, file_layout=file_layout, signer_independent=signer_independent, progress=not as_json
+    )
+    if as_json:
+        print(json.dumps(report.to_dict(), ensure_ascii=False))
+    else:
+        output.print(str(report), highlight=False, markup=False, soft_wrap=True)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def layouts(
+    name: Annotated[str | None, typer.Argument(help="Show the points of this layout.")] = None, as_json: AsJson = False
+) -> None:
+    """List the landmark layouts, or the points of one."""
+    from .landmarks import get_layout, list_layouts
+
+    if name is not None:
+        points = get_layout(name).points
+        print(json.dumps(list(points)) if as_json else "\n".join(points))
+        return
+    known = [get_layout(layout) for layout in list_layouts()]
+    if as_json:
+        print(json.dumps({layout.name: {part: len(ids) for part, ids in layout.parts.items()} for layout in known}))
+        return
+    table = Table("layout", "points", "parts")
+    for layout in known:
+        parts = ", ".join(f"{part} {len(indices)}" for part, indices in layout.parts.items())
+        table.add_row(layout.name, str(len(layout)), parts)
+    output.print(table)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="Model folder with processor and card.")],
+    repo_id: Annotated[str, typer.Argument(help="org/name on the Hub.")],
+    private: Annotated[bool, typer.Option(help="Make a new repository private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to push to.")] = None,
+) -> None:
+    """Upload a model folder to the Hub as one commit."""
+    from .hub import push_to_hub
+
+    print(push_to_hub(folder, repo_id, private=private, revision=revision))
+
+
+def load_pipeline(model: str) -> Any:
+    """The recognition pipeline of a model folder or Hub id. Raises ValueError in one sentence where it cannot be loaded."""
+    from transformers import pipeline
+
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{model} is not a model folder: it has no config.json.")
+        if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+            raise ValueError(f"{model} has no processor; save it there with processor.save_pretrained().")
+    elif folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
+        raise FileNotFoundError(f"Model folder not found: {model}")
+    try:
+        return pipeline("sign-recognition", model=model)
+    except OSError as error:
+        raise ValueError(f"{model} cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _expand(source: str) -> Iterator[str]:
+    from .landmarks import LANDMARK_SUFFIXES
+    from .video import VIDEO_SUFFIXES
+
+    folder = Path(source)
+    if not folder.is_dir():
+        yield source
+        return
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*VIDEO_SUFFIXES, *LANDMARK_SUFFIXES))
+    if not files:
+        raise FileNotFoundError(f"There is no video or landmark file in {source}.")
+    yield from map(str, files)
+
+
+def _show_predictions(file: str, predictions: list[dict[str, Any]]) -> None:
+    if predictions[0]["label"] is None:
+        messages.print(f"{file}: {predictions[0]['message']}", highlight=False, markup=False)
+        return
+    table = Table("sign", "score", title=file, title_justify="left")
+    for row in predictions:
+        table.add_row(str(row["label"]), f"{100 * row['score']:5.1f} %")
+    output.print(table)
+
+
+if __name__ == "__main__":
+    main()
