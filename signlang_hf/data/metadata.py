@@ -1,0 +1,299 @@
+"""``metadata.csv``: the one table a user writes to bring clips of their own, and everything that can be wrong with it.
+
+Columns: ``file_name`` (relative to the table) and ``label``, and where known ``signer``, ``split``, ``view`` and ``id``. Nothing
+else: a column that is silently ignored is a misspelt one. Reading never stops at the first fault; it collects all of them,
+so that ``signlang validate`` lists them in one run and the dataset builders raise the same sentences.
+
+Row numbers are lines of the file, as editors and spreadsheets count them: the header is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+METADATA = "metadata.csv"
+REQUIRED = ("file_name", "label")
+COLUMNS: tuple[str, ...] = (*REQUIRED, "signer", "split", "view", "id")
+SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
+_SPLITS = ("train", "validation", "test")
+EXAMPLE = f"Write a {METADATA} with the columns {','.join(REQUIRED)}[,{','.join(COLUMNS[2:])}] and one row a clip."
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a dataset.
+
+    ``severity`` is ``"error"`` (the dataset cannot be used like this) or ``"warning"`` (look at it); ``kind`` a short name for
+    programs; ``file`` relative to the dataset's folder; ``row`` the row of ``metadata.csv``.
+    """
+
+    severity: str
+    kind: str
+    message: str
+    file: str | None = None
+    row: int | None = None
+
+    def __str__(self) -> str:
+        place = ", ".join(([f"row {self.row}"] if self.row else []) + ([self.file] if self.file else []))
+        return f"{place}: {self.message}" if place else self.message
+
+
+class DatasetError(ValueError):
+    """A dataset has faults that keep it from being used; ``faults`` lists them."""
+
+    def __init__(self, where: str | Path, faults: Sequence[Fault], shown: int = 10) -> None:
+        self.faults = list(faults)
+        lines = [str(fault) for fault in self.faults[:shown]]
+        if len(self.faults) == 1:
+            message = f"{where}: {lines[0]}"
+        else:
+            more = [f"… and {len(self.faults) - shown} more"] if len(self.faults) > shown else []
+            message = f"{where} has {len(self.faults)} faults:\n  " + "\n  ".join(lines + more)
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of the table. ``file`` is the path to open, ``name`` what the table calls it."""
+
+    row: int
+    name: str
+    file: Path
+    label: str
+    id: str
+    split: str = "train"
+    signer: str | None = None
+    view: str | None = None
+
+
+@dataclass
+class Metadata:
+    """The usable rows of a table, and what is wrong with it."""
+
+    folder: Path
+    clips: list[Clip] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def label_names(self) -> list[str]:
+        """Classes in alphabetical order."""
+        return sorted({clip.label for clip in self.clips})
+
+    @property
+    def splits(self) -> dict[str, list[Clip]]:
+        """Clips by split; train, validation and test first."""
+        return _by_split(self.clips)
+
+    def require(self) -> Metadata:
+        """Itself. Raises :class:`DatasetError` with all errors, if there are any."""
+        errors = [fault for fault in self.faults if fault.severity == "error"]
+        if errors:
+            raise DatasetError(self.folder / METADATA, errors)
+        return self
+
+
+def read_metadata(folder: str | Path, suffixes: Iterable[str], what: str = "landmark") -> Metadata:
+    """Read ``folder/metadata.csv`` and collect everything that is wrong with it.
+
+    Args:
+        folder: folder of the dataset.
+        suffixes: file name endings that the dataset may list.
+        what: kind of files, for the sentences: "landmark" or "video".
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no ``metadata.csv`` in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"Folder not found: {folder}")
+    table = folder / METADATA
+    if not table.is_file():
+        raise FileNotFoundError(f"{folder} has no {METADATA}. {EXAMPLE}")
+    metadata = Metadata(folder)
+    rows = _read_table(table, metadata.faults)
+    suffixes = tuple(suffixes)
+    clips = _unique([_clip(folder, *row, suffixes, what, metadata.faults) for row in rows], metadata.faults)
+    broken = {fault.row for fault in metadata.faults}
+    # A clip whose file is missing still counts as one of its class, or one fault would be reported as many.
+    metadata.faults += _table_faults([clip for clip in clips if clip.label and clip.split])
+    metadata.clips = [clip for clip in clips if clip.row not in broken]
+    return metadata
+
+
+def _read_table(table: Path, faults: list[Fault]) -> list[tuple[int, dict[str, str]]]:
+    """Rows as (row number, cells of the known columns); faults of the file and its header are added to ``faults``."""
+
+    def error(kind: str, message: str, row: int | None = None) -> None:
+        faults.append(Fault("error", kind, message, row=row))
+
+    try:
+        text = table.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark in front
+    except UnicodeDecodeError:
+        error("not-utf8", "the table is not UTF-8 text; save it as “CSV UTF-8”.")
+        return []
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as fault:
+        error("not-csv", f"the table is not CSV ({fault}).", reader.line_num)
+        return []
+    if len(header) == 1 and re.search("[;\t]", header[0]):
+        error("separator", "the columns are separated by “;” or tabs; save the table with commas.", 1)
+        return []
+    unknown = [name for name in header if name not in COLUMNS]
+    if unknown:
+        names = ", ".join(repr(name) for name in unknown)
+        error(
+            "unknown-column",
+            f"unknown column{'s' * (len(unknown) > 1)} {names}; known are {', '.join(COLUMNS)}. Rename or remove.",
+            1,
+        )
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        error("unknown-column", f"the column {', '.join(twice)} stands there twice.", 1)
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        error("missing-column", f"the column {' and '.join(missing)} is missing. {EXAMPLE}", 1)
+        return []
+    if not lines:
+        error("empty", "the table lists no clip.")
+    rows = []
+    for number, cells in lines:
+        if len(cells) != len(header):
+            error("cells", f"the row has {len(cells)} cells, the header {len(header)}.", number)
+            continue
+        rows.append((number, dict(zip(header, cells))))
+    return rows
+
+
+def _clip(
+    folder: Path, row: int, cells: dict[str, str], suffixes: tuple[str, ...], what: str, faults: list[Fault]
+) -> Clip:
+    """The clip of one row; what keeps it from being used is added to ``faults``."""
+    name, label = cells["file_name"].strip(), cells["label"]
+
+    def error(kind: str, message: str) -> None:
+        faults.append(Fault("error", kind, message, name or None, row))
+
+    file = folder / name
+    if not name:
+        error("empty-cell", "file_name is empty.")
+    elif file.suffix.lower() not in suffixes:
+        error("not-a-clip", f"not a {what} file; known are {', '.join(suffixes)}.")
+    elif not file.is_file():
+        hint = " (use / between folders)" if "\\" in name else ""
+        error("missing-file", f"the file does not exist{hint}.")
+    if not label.strip():
+        error("empty-cell", "label is empty.")
+    split = cells["split"].strip() if "split" in cells else "train"
+    split = SPLIT_ALIASES.get(split, split)
+    if not split:
+        error("empty-cell", "split is empty; give every row one, or leave the column out.")
+    elif not re.fullmatch(r"\w+(\.\w+)*", split) or split == "all":
+        error("split-name", f"{split!r} cannot name a split; use train, validation and test.")
+    return Clip(
+        row, name, file, label if label.strip() else "",
+        id=cells.get("id", "").strip() or os.path.splitext(name)[0],
+        split=split,
+        signer=cells.get("signer", "").strip() or None,
+        view=cells.get("view", "").strip() or None,
+    )  # fmt: skip
+
+
+def _unique(clips: list[Clip], faults: list[Fault]) -> list[Clip]:
+    """Clips without those that repeat a file or an id of an earlier row."""
+    kept: list[Clip] = []
+    files: dict[Path, Clip] = {}
+    ids: dict[str, Clip] = {}
+    for clip in clips:
+        if not clip.name:
+            continue
+        first = files.setdefault(clip.file.resolve(), clip)
+        twin = ids.setdefault(clip.id, clip)
+        if first is not clip:
+            differ = f" with another label ({first.label!r}, {clip.label!r})" if first.label != clip.label else ""
+            message = f"the file is listed twice, first in row {first.row}{differ}."
+            faults.append(Fault("error", "duplicate-row", message, clip.name, clip.row))
+        elif twin is not clip:
+            message = f"the id {clip.id!r} is taken by row {twin.row}; give each clip an id of its own (column id)."
+            faults.append(Fault("error", "duplicate-id", message, clip.name, clip.row))
+        else:
+            kept.append(clip)
+    return kept
+
+
+def _group(clips: Iterable[Clip], key: Callable[[Clip], Any]) -> dict[Any, list[Clip]]:
+    """Clips by ``key(clip)``, in order of first appearance."""
+    groups: dict[Any, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        groups[key(clip)].append(clip)
+    return groups
+
+
+def _table_faults(clips: list[Clip]) -> list[Fault]:
+    """Faults that only the table as a whole shows: classes, spellings, splits and signers."""
+    faults: list[Fault] = []
+    by_label = _group(clips, lambda clip: clip.label)
+    if len(by_label) == 1:
+        message = f"all clips have the label {next(iter(by_label))!r}; a classifier needs at least two."
+        faults.append(Fault("error", "one-class", message))
+    for labels in _spellings(by_label).values():
+        listed = " and ".join(f"{label!r} (row {by_label[label][0].row})" for label in labels)
+        spaces = len({label.casefold() for label in labels}) > 1  # more than capitals differ
+        reason = "white space or Unicode form" if spaces else "capitals"
+        message = f"the labels {listed} differ only in {reason} and count as {len(labels)} classes."
+        faults.append(Fault("error" if spaces else "warning", "label-spelling", message))
+    for label, members in by_label.items():
+        if label != label.strip():
+            message = f"the label {label!r} has spaces around it."
+            faults.append(Fault("warning", "label-spelling", message, members[0].name, members[0].row))
+        if len(members) == 1 and len(by_label) > 1:
+            message = f"the class {label!r} has a single clip; it cannot stand in two splits."
+            faults.append(Fault("warning", "single-clip", message, members[0].name, members[0].row))
+    splits = _by_split(clips)
+    for name in splits:
+        if name not in _SPLITS:
+            message = f"the split {name!r} is none of {', '.join(_SPLITS)}."
+            faults.append(Fault("warning", "split-name", message, row=splits[name][0].row))
+    taught = {clip.label for clip in splits.get("train", ())}
+    for name in [name for name in splits if name != "train" and taught]:
+        unknown = sorted({clip.label for clip in splits[name]} - taught)
+        if unknown:
+            message = f"the {name} split has {len(unknown)} classes that train lacks: {', '.join(unknown[:5])}."
+            faults.append(Fault("warning", "class-not-in-train", message))
+    for signer, members in _group(clips, lambda clip: clip.signer).items():
+        names = list(_by_split(members))
+        if signer is not None and len(names) > 1:
+            message = f"the signer {signer!r} is in the splits {' and '.join(names)}; they are not signer-independent."
+            faults.append(Fault("warning", "signer-in-two-splits", message))
+    unsigned = [clip for clip in clips if clip.signer is None]
+    if unsigned and len(unsigned) < len(clips):
+        message = f"{len(unsigned)} clips have no signer, first row {unsigned[0].row}."
+        faults.append(Fault("warning", "no-signer", message))
+    return faults
+
+
+def _by_split(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
+    """Clips by split; train, validation and test first."""
+    order = {name: i for i, name in enumerate(_SPLITS)}
+    groups = _group(clips, lambda clip: clip.split)
+    return {name: groups[name] for name in sorted(groups, key=lambda name: (order.get(name, 9), name))}
+
+
+def _spellings(labels: Iterable[str]) -> dict[str, list[str]]:
+    """Labels that are one word to a reader: keyed by the word without capitals, spaces and Unicode forms; two or more each."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        plain = unicodedata.normalize("NFKC", label).casefold()
+        groups[" ".join(plain.split())].append(label)
+    return {key: names for key, names in groups.items() if len(names) > 1}

@@ -1,0 +1,189 @@
+"""One worker of a batch extraction: a process with one estimator that takes videos by line and answers by line.
+
+A fresh interpreter rather than :mod:`multiprocessing`: a user's script needs no ``__main__`` guard, nothing is
+pickled, and a crash in a decoder or in MediaPipe takes down this process only. The worker ends when its input does, so none
+outlives its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..video import VideoWarning
+from .estimator import PoseEstimator, estimate_video
+from .manifest import content_hash
+
+
+class WorkerDied(RuntimeError):
+    """The worker process ended in the middle of a video."""
+
+
+def load_estimator(name: str, options: dict[str, Any]) -> PoseEstimator:
+    """The estimator behind ``module:callable``, made with the options and with its model loaded."""
+    module, _, attribute = name.partition(":")
+    estimator = getattr(importlib.import_module(module), attribute)(**options)
+    estimator.reset()
+    return estimator
+
+
+def blank_row(**known: Any) -> dict[str, Any]:
+    """A manifest row's measurements before anything is measured, in their order, with what is ``known``.
+
+    ``pose``, ``left_hand``, ``right_hand``, ``any_hand``: share of frames in which the part was found. ``bytes``,
+    ``mtime_ns``, ``sha256``: the video as it was extracted.
+    """
+    row: dict[str, Any] = {"frames": 0, "fps": None, "duration": None}
+    row |= dict.fromkeys(("pose", "left_hand", "right_hand", "any_hand", "seconds"), 0.0)
+    row |= dict.fromkeys(("error", "warning", "estimator", "bytes", "mtime_ns", "sha256"))
+    return row | known
+
+
+def extract_video(video: Path, target: Path, estimator: PoseEstimator, fps: float | None) -> dict[str, Any]:
+    """Extract one video to ``target``; returns what the manifest says about it. Never raises for the video's own faults."""
+    started = time.perf_counter()
+    row = blank_row(estimator=estimator.description)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", VideoWarning)
+        try:
+            state = video.stat()
+            row |= {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": content_hash(video)}
+            sequence = estimate_video(video, estimator, fps=fps)
+            sequence.save(target)
+        except Exception as error:  # whatever a damaged file does to a decoder is this video's error, not the job's
+            row["error"] = " ".join(str(error).split()) or type(error).__name__
+        else:
+            seen = {part: sequence.part_seen(part) for part in sequence.spec.parts}
+            hands = [seen[part] for part in ("left_hand", "right_hand", "hand1", "hand2") if part in seen]
+            if hands:
+                seen["any_hand"] = np.logical_or.reduce(hands)
+            row |= {part: round(float(found.mean()), 4) for part, found in seen.items() if part in row}
+            row |= {"frames": len(sequence), "fps": sequence.fps, "duration": round(sequence.duration, 4)}
+    ours = [str(warning.message) for warning in caught if issubclass(warning.category, VideoWarning)]
+    row["warning"] = " ".join(ours) or None
+    row["seconds"] = round(time.perf_counter() - started, 3)
+    return row
+
+
+class Worker:
+    """The parent's end of a worker process, which is started when it is first needed and again after it died."""
+
+    def __init__(self, estimator: str, options: dict[str, Any]) -> None:
+        self._setup = {"estimator": estimator, "options": options}
+        self._process: subprocess.Popen[str] | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        self._closed = False
+
+    def run(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one task.
+
+        Raises:
+            WorkerDied: the process ended before it answered.
+            ImportError, FileNotFoundError, ValueError, RuntimeError: the estimator cannot be set up.
+        """
+        if self._closed:
+            raise WorkerDied("the worker was closed")
+        if self._process is None:
+            self._start()
+        try:
+            return self._ask(task)
+        except (BrokenPipeError, EOFError):
+            raise WorkerDied(self._obituary()) from None
+
+    def close(self) -> None:
+        """End the process at once."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):  # what was still in the pipe is of no use
+                    pipe.close()  # type: ignore[union-attr]
+        self._errors.close()
+
+    def _start(self) -> None:
+        # The child sees the modules that the parent sees, however the parent came by them.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from signlang_hf.pose.worker import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+        )
+        try:
+            answer = self._ask(self._setup)
+        except (BrokenPipeError, EOFError):
+            raise RuntimeError(f"A worker could not start: {self._obituary()}") from None
+        if answer["error"] is not None:
+            self._process.wait()
+            kinds = {kind.__name__: kind for kind in (ImportError, FileNotFoundError, ConnectionError, ValueError)}
+            raise kinds.get(answer["kind"], RuntimeError)(answer["error"])
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if not answer.endswith("\n"):
+            raise EOFError
+        return dict(json.loads(answer))
+
+    def _obituary(self) -> str:
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        code = process.wait()
+        if code < 0:
+            cause = f"signal {-code} ({signal.Signals(-code).name})"
+        else:
+            cause = f"exit code {code}"
+        if self._closed:
+            return cause
+        self._errors.seek(0)
+        lines = [line for line in self._errors.read()[-2000:].decode(errors="replace").splitlines() if line.strip()]
+        return f"the worker process died with {cause}" + (f": {lines[-1][:200]}" if lines and code > 0 else "")
+
+
+def main() -> None:
+    """Read the set-up, then one task per line; answer each with one line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever else prints must not get between the answers
+    setup = json.loads(sys.stdin.readline() or "null")
+    if setup is None:
+        return
+    try:
+        estimator = load_estimator(setup["estimator"], setup["options"])
+    except Exception as error:
+        kind = next((k.__name__ for k in type(error).__mro__ if k.__module__ == "builtins"), "RuntimeError")
+        kind = "ImportError" if isinstance(error, ImportError) else kind
+        _answer(answers, {"error": str(error) or type(error).__name__, "kind": kind})
+        return
+    _answer(answers, {"error": None})
+    for line in sys.stdin:
+        task = json.loads(line)
+        _answer(answers, extract_video(Path(task["video"]), Path(task["target"]), estimator, task["fps"]))
+
+
+def _answer(stream: Any, answer: dict[str, Any]) -> None:
+    try:
+        stream.write(json.dumps(answer) + "\n")
+        stream.flush()
+    except BrokenPipeError:  # the parent is gone; its successor does this video again
+        os._exit(0)

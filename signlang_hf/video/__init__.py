@@ -1,0 +1,38 @@
+"""Videos: reading with time stamps, sampling, drawing landmarks and writing. numpy here; decoders are imported on use."""
+
+from .drawing import PART_COLOURS, draw_landmarks
+from .reading import (
+    Video,
+    VideoChunk,
+    VideoInfo,
+    VideoSource,
+    VideoWarning,
+    as_video,
+    iter_video,
+    probe_video,
+    read_video,
+)
+from .sampling import sample_rate, sample_uniform
+from .sources import VIDEO_SUFFIXES, read_image
+from .strip import skeleton_strip
+from .writing import write_video
+
+__all__ = [
+    "PART_COLOURS",
+    "VIDEO_SUFFIXES",
+    "Video",
+    "VideoChunk",
+    "VideoInfo",
+    "VideoSource",
+    "VideoWarning",
+    "as_video",
+    "draw_landmarks",
+    "iter_video",
+    "probe_video",
+    "read_image",
+    "read_video",
+    "sample_rate",
+    "sample_uniform",
+    "skeleton_strip",
+    "write_video",
+]
