@@ -24,7 +24,8 @@ from signlang_hf.training.cards import save_training_card
 
 from signlang_hf.data import load_dataset
 from signlang_hf.data.leaks import check_leaks
-from signlang_hf.data.splits import leave_one_signer_out, signer_disjoint, stratified
+from signlang_hf.data.splits import leave_one_signer_out, signer_disjoint_split, stratified_split
+from signlang_hf.hub import push_to_hub
 from signlang_hf.training.arguments import DataArguments, ModelArguments, SignTrainingArguments, parse
 from signlang_hf.training.isolated import IsolatedResult, train_isolated
 from signlang_hf.training.results import ResultRow, save_results
@@ -51,9 +52,21 @@ def main(argv: list[str] | None = None) -> IsolatedResult | None:
         if result.metrics:
             show_result(result)
         console.print(f"Wrote {result.folder}")
-    if args.push_to_hub:
-        result.trainer.push_to_hub(blocking=True)
+        if args.push_to_hub:
+            console.print(f"Pushed to {push(result, args)}")
     return result
+
+
+def push(result: IsolatedResult, args: SignTrainingArguments) -> str:
+    """The finished folder as one commit; the Trainer's own push would replace the card."""
+    return push_to_hub(
+        result.folder,
+        args.hub_model_id or result.folder.name,
+        private=bool(args.hub_private_repo),
+        revision=getattr(args, "hub_revision", None),
+        token=args.hub_token,
+        commit_message="End of training",
+    )
 
 
 def load_splits(data_args: DataArguments, seed: int) -> DatasetDict:
@@ -68,7 +81,7 @@ def load_splits(data_args: DataArguments, seed: int) -> DatasetDict:
         if source in loaded and source != data_args.train_split:
             splits[name] = loaded[source]
     if "validation" not in splits and data_args.validation_size:
-        carve = signer_disjoint if data_args.validation_by == "signer" else stratified
+        carve = signer_disjoint_split if data_args.validation_by == "signer" else stratified_split
         carved = carve(splits["train"], test_size=data_args.validation_size, seed=seed)
         splits["train"], splits["validation"] = carved["train"], carved["test"]
     return splits

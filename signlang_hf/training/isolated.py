@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 from transformers import (
     AutoConfig,
@@ -138,6 +139,7 @@ def _model(
 def _resolved(args: SignTrainingArguments, has_validation: bool) -> SignTrainingArguments:
     """The arguments with what only the data can tell: without a validation split nothing is evaluated or chosen."""
     args = copy.copy(args)
+    args.dataloader_pin_memory = args.dataloader_pin_memory and torch.cuda.is_available()
     if not has_validation:
         args.eval_strategy = type(args.eval_strategy)("no")
         args.load_best_model_at_end = False

@@ -56,14 +56,14 @@ class DecordDecoder:
         try:
             import decord
         except (ImportError, OSError) as error:  # a wheel that does not fit the machine
-            raise DecodeError(f"decord cannot be loaded: {_last_line(error)}") from error
+            raise DecodeError(f"decord cannot be loaded: {_reason(error)}") from error
         decord.logging.set_level(decord.logging.QUIET)
         self._error = decord.DECORDError
         try:
             self._reader = decord.VideoReader(str(path), num_threads=_THREADS)
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))[:, 0].astype(np.float64)
         except (self._error, RuntimeError, AssertionError) as error:
-            raise DecodeError(f"decord: {_last_line(error)}") from error
+            raise DecodeError(f"decord: {_reason(error)}") from error
         if not np.isfinite(stamps).all() or (np.diff(stamps) < 0).any() or stamps[0] < -60:
             raise DecodeError("decord: time stamps that make no sense")
         self._kept = np.flatnonzero(np.diff(stamps, prepend=-np.inf) > 0)
@@ -76,7 +76,7 @@ class DecordDecoder:
         try:
             height, width, _ = self._reader[0].shape
         except (self._error, IndexError, StopIteration) as error:
-            raise DecodeError(f"decord: {_last_line(error)}") from error
+            raise DecodeError(f"decord: {_reason(error)}") from error
         return width, height
 
     def frames(self, positions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -93,7 +93,7 @@ class DecordDecoder:
             except StopIteration:
                 return
             except (self._error, RuntimeError) as error:
-                raise DecodeError(f"decord: {_last_line(error)}") from error
+                raise DecodeError(f"decord: {_reason(error)}") from error
             cursor = index + 1
             yield position, frame
 
@@ -182,7 +182,7 @@ class PyAVDecoder:
         try:
             container = av.open(str(self._path))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise DecodeError(f"PyAV: {_last_line(error)}") from error
+            raise DecodeError(f"PyAV: {_reason(error)}") from error
         with container:
             if not container.streams.video:
                 raise DecodeError("it holds no video stream")
@@ -256,6 +256,8 @@ def _damage_tolerant(packets: Iterable[Any]) -> Iterator[Any]:
         return
 
 
-def _last_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].split("] ")[-1][:120] if lines else type(error).__name__
+def _reason(error: BaseException) -> str:
+    """The reason in an error of either library, without the paths and prefixes around it."""
+    text = getattr(error, "strerror", None) or str(error)
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[0].split("] ")[-1].removeprefix("Error: ")[:120].rstrip(".") if lines else type(error).__name__

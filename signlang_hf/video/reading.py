@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from .decoders import DecodeError, Decoder, PyAVDecoder, installed, open_decoder
-from .sampling import mean_rate, sample_rate, sample_uniform
+from .sampling import TIME_SLACK, mean_rate, sample_rate, sample_uniform
 from .sources import _read_image, is_image, local_file
 
 _SPARSE = 8  # frames passed over for each one wanted, from which on seeking pays
@@ -248,20 +248,21 @@ def _decode(
     """(seconds, frame) of the selected frames; goes on with PyAV where decord stops, warns if some could not be had."""
     decoder = _opened(path, name, backend)
     positions = select(decoder.times)
-    if backend == "auto" and installed("av") and len(positions) * _SPARSE < len(decoder.times):
-        decoder = PyAVDecoder(path)  # decord goes through every frame, PyAV seeks
-        positions = select(decoder.times)
+    if backend == "auto" and len(positions) * _SPARSE < len(decoder.times):
+        other = _stand_in(path)  # decord goes through every frame, PyAV seeks; their positions are the same
+        if other is not None and len(other.times) == len(decoder.times):
+            decoder = other
     wanted, done, last = decoder.times[positions], 0, -1.0
     try:
         for position, frame in decoder.frames(positions):
             last, done = float(decoder.times[position]), done + 1
             yield last, frame
     except DecodeError:
-        if backend == "auto" and installed("av"):
-            decoder = PyAVDecoder(path)
-            # The two agree on time to the precision of decord's single-precision stamps.
-            rest = wanted[wanted > last + 1e-3]
-            positions = np.searchsorted(decoder.times, rest - 1e-3)
+        other = _stand_in(path) if backend == "auto" else None
+        if other is not None:
+            decoder = other
+            rest = wanted[wanted > last + TIME_SLACK]
+            positions = np.searchsorted(decoder.times, rest - TIME_SLACK)
             for position, frame in decoder.frames(np.unique(positions[positions < len(decoder.times)])):
                 done += 1
                 yield float(decoder.times[position]), frame
@@ -272,6 +273,13 @@ def _decode(
         warnings.warn(
             f"{name} is cut off or damaged: {done} of {expected} frames could be decoded.", VideoWarning, stacklevel=3
         )
+
+
+def _stand_in(path: Path) -> PyAVDecoder | None:
+    try:
+        return PyAVDecoder(path) if installed("av") else None
+    except DecodeError:
+        return None
 
 
 def _check_positive(**values: float | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_SLACK = 1e-4
+TIME_SLACK = 1e-4
 """Seconds within which two moments are the same: decord's time stamps have single precision."""
 
 
@@ -24,10 +24,10 @@ def sample_rate(times: np.ndarray, fps: float) -> np.ndarray:
     if len(times) == 0:
         return np.zeros(0, np.int64)
     relative = times - times[0]
-    ticks = np.arange(int(np.floor((relative[-1] + _SLACK) * fps)) + 1) / fps
+    ticks = np.arange(int(np.floor((relative[-1] + TIME_SLACK) * fps)) + 1) / fps
     after = np.searchsorted(relative, ticks).clip(0, len(times) - 1)
     before = (after - 1).clip(0)
-    nearer_before = ticks - relative[before] <= relative[after] - ticks + _SLACK
+    nearer_before = ticks - relative[before] <= relative[after] - ticks + TIME_SLACK
     return np.unique(np.where(nearer_before, before, after))
 
 
@@ -43,7 +43,7 @@ def sample_uniform(times: np.ndarray, count: int) -> np.ndarray:
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     end = times[-1] - times[0] + step  # the last frame stays on screen for a step, too
     middles = times[0] + (np.arange(count) + 0.5) * (end / count)
-    return np.searchsorted(times, middles + _SLACK, side="right").clip(1) - 1
+    return np.searchsorted(times, middles + TIME_SLACK, side="right").clip(1) - 1
 
 
 def mean_rate(times: np.ndarray, default: float = 25.0) -> float:
