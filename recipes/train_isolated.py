@@ -20,13 +20,13 @@ import numpy as np
 from datasets import DatasetDict
 from rich.console import Console
 from rich.table import Table
-from signlang_hf.training.cards import save_training_card
 
 from signlang_hf.data import load_dataset
 from signlang_hf.data.leaks import check_leaks
 from signlang_hf.data.splits import leave_one_signer_out, signer_disjoint_split, stratified_split
 from signlang_hf.hub import push_to_hub
 from signlang_hf.training.arguments import DataArguments, ModelArguments, SignTrainingArguments, parse
+from signlang_hf.training.cards import launch_command, save_training_card
 from signlang_hf.training.isolated import IsolatedResult, train_isolated
 from signlang_hf.training.results import ResultRow, save_results
 
@@ -35,8 +35,9 @@ console = Console()
 
 def main(argv: list[str] | None = None) -> IsolatedResult | None:
     model_args, data_args, args = parse(argv)
+    command = launch_command("recipes/train_isolated.py", argv)
     if data_args.leave_one_signer_out:
-        cross_validate(model_args, data_args, args)
+        cross_validate(model_args, data_args, args, command)
         return None
 
     # Data
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> IsolatedResult | None:
 
     # Card, and the Hub
     if result.trainer.is_world_process_zero():
-        save_training_card(result, data_args, args, splits)
+        save_training_card(result, data_args, args, splits, command)
         if result.metrics:
             show_result(result)
         console.print(f"Wrote {result.folder}")
@@ -114,7 +115,9 @@ def folds(data_args: DataArguments, seed: int) -> Iterator[tuple[str, DatasetDic
             yield signer, splits
 
 
-def cross_validate(model_args: ModelArguments, data_args: DataArguments, args: SignTrainingArguments) -> None:
+def cross_validate(
+    model_args: ModelArguments, data_args: DataArguments, args: SignTrainingArguments, command: str
+) -> None:
     """All folds, one after the other, then mean and spread. A fold that is finished is not trained again."""
     results: dict[str, IsolatedResult] = {}
     for signer, splits in folds(data_args, args.seed):
@@ -132,18 +135,15 @@ def cross_validate(model_args: ModelArguments, data_args: DataArguments, args: S
     if next(iter(results.values())).trainer.is_world_process_zero():
         show_folds(results)
         if data_args.benchmark:
-            path = save_results(data_args.benchmark, fold_rows(results, model_args, args))
+            path = save_results(data_args.benchmark, fold_rows(results, model_args, args, command))
             console.print(f"Wrote {path}")
 
 
 def fold_rows(
-    results: dict[str, IsolatedResult], model_args: ModelArguments, args: SignTrainingArguments
+    results: dict[str, IsolatedResult], model_args: ModelArguments, args: SignTrainingArguments, command: str
 ) -> list[ResultRow]:
     """Result rows: the mean over folds with its spread, and each fold, for the model and the baseline."""
-    shared = {
-        "seeds": (args.seed,),
-        "command": f"accelerate launch recipes/train_isolated.py {' '.join(sys.argv[1:])}",
-    }
+    shared = {"seeds": (args.seed,), "command": command}
     rows = []
     for model, measured in (
         (model_args.model_type, {signer: result.metrics for signer, result in results.items()}),

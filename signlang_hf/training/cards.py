@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..hub import CardInfo, TrainingData, save_model_card
+from ..hub import TrainingData, save_model_card
 from .arguments import DataArguments, SignTrainingArguments
 from .results import ResultRow
 
@@ -19,13 +19,26 @@ if TYPE_CHECKING:
 METRICS = ("accuracy", "top5_accuracy", "macro_f1")
 
 
-def training_command() -> str:
-    """The command line that this process was started with, without paths of this machine."""
-    return shlex.join(["accelerate", "launch", f"recipes/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+def launch_command(recipe: str, argv: list[str] | None = None) -> str:
+    """The command that trains the same model again, for cards and result rows.
+
+    Args:
+        recipe: path of the recipe from the project's root.
+        argv: its arguments; default: those of this process. Absolute paths are cut to what other machines can share.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    return shlex.join(["accelerate", "launch", recipe, *(_portable(word) for word in words)])
+
+
+def _portable(word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def test_rows(
-    result: IsolatedResult, model: str, split: str, *, benchmark: str = "", seeds: tuple[int, ...] = ()
+    result: IsolatedResult, model: str, split: str, command: str, *, benchmark: str = "", seeds: tuple[int, ...] = ()
 ) -> tuple[list[ResultRow], list[ResultRow]]:
     """Result rows of the model and of the baseline on the test split."""
     rows = []
@@ -38,7 +51,7 @@ def test_rows(
                     metric=metric,
                     value=metrics[metric],
                     n=metrics["n"],
-                    command=training_command(),
+                    command=command,
                     seeds=seeds,
                     benchmark=benchmark,
                 )
@@ -49,7 +62,7 @@ def test_rows(
 
 
 def save_training_card(
-    result: IsolatedResult, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict
+    result: IsolatedResult, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict, command: str
 ) -> Path:
     """Write ``README.md`` beside the model from the run's own facts and measured results."""
     signers = {name: sorted({str(signer) for signer in split["signer"] if signer}) for name, split in splits.items()}
@@ -58,11 +71,11 @@ def save_training_card(
     if result.metrics:
         held_out = f" ({', '.join(signers['test'])} held out)" if 0 < len(signers["test"]) <= 4 else ""
         results, baselines = test_rows(
-            result, result.folder.name, f"test{held_out}", benchmark=data_args.dataset, seeds=(args.seed,)
+            result, result.folder.name, f"test{held_out}", command, benchmark=data_args.dataset, seeds=(args.seed,)
         )
     return save_model_card(
         result.folder,
-        repo_id=args.hub_model_id or str(result.folder),
+        repo_id=args.hub_model_id or _portable(str(result.folder)),
         summary=f"Recognises one of {len(splits['train'].features['label'].names)} signs in a clip of landmarks or video.",
         datasets=[
             TrainingData(
@@ -79,7 +92,7 @@ def save_training_card(
             "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
             "seed": args.seed,
         },
-        command=training_command(),
+        command=command,
         results=results,
         baselines=baselines,
     )

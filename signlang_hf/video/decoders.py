@@ -58,24 +58,29 @@ class DecordDecoder:
         except (ImportError, OSError) as error:  # a wheel that does not fit the machine
             raise DecodeError(f"decord cannot be loaded: {_reason(error)}") from error
         decord.logging.set_level(decord.logging.QUIET)
-        self._error = decord.DECORDError
+        from decord._ffi.base import DECORDLimitReachedError
+
+        self._errors = (decord.DECORDError, DECORDLimitReachedError, RuntimeError, AssertionError)
         try:
-            self._reader = decord.VideoReader(str(path), num_threads=_THREADS)
+            # No fault is tolerated: decord would hand out copies of other frames for those that it cannot decode.
+            self._reader = decord.VideoReader(str(path), num_threads=_THREADS, fault_tol=1e-6)
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))[:, 0].astype(np.float64)
-        except (self._error, RuntimeError, AssertionError) as error:
+        except self._errors as error:
             raise DecodeError(f"decord: {_reason(error)}") from error
-        if not np.isfinite(stamps).all() or (np.diff(stamps) < 0).any() or stamps[0] < -60:
+        if not np.isfinite(stamps).all() or (np.diff(stamps) < 0).any():
             raise DecodeError("decord: time stamps that make no sense")
+        if stamps[0] < -1e-3:  # a trimmed MP4: decord counts the frames that are not shown, too
+            raise DecodeError("decord: frames before the start")
         self._kept = np.flatnonzero(np.diff(stamps, prepend=-np.inf) > 0)
         self.times = stamps[self._kept] - stamps[0]
-        self.claimed = len(stamps)
+        self.claimed = len(self._kept)
         self.rate = float(self._reader.get_avg_fps())
 
     @cached_property
     def size(self) -> tuple[int, int]:
         try:
             height, width, _ = self._reader[0].shape
-        except (self._error, IndexError, StopIteration) as error:
+        except (*self._errors, IndexError, StopIteration) as error:
             raise DecodeError(f"decord: {_reason(error)}") from error
         return width, height
 
@@ -92,7 +97,7 @@ class DecordDecoder:
                 frame = _without_padding(self._reader.next().asnumpy())
             except StopIteration:
                 return
-            except (self._error, RuntimeError) as error:
+            except self._errors as error:
                 raise DecodeError(f"decord: {_reason(error)}") from error
             cursor = index + 1
             yield position, frame
@@ -104,12 +109,14 @@ class PyAVDecoder:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._open() as (container, stream):
-            packets = [
-                (packet.pts, packet.is_keyframe)
-                for packet in _damage_tolerant(container.demux(stream))
-                if packet.size and not packet.is_discard
-            ]
-            self.claimed = stream.frames
+            packets, hidden = [], 0
+            for packet in _damage_tolerant(container.demux(stream)):
+                if packet.is_discard:  # cut away by an edit list
+                    hidden += 1
+                elif packet.size:
+                    packets.append((packet.pts, packet.is_keyframe))
+            entries = getattr(stream, "index_entries", None)  # what the container's index lists; older PyAV: its header
+            self.claimed = (stream.frames if entries is None else len(entries)) - hidden
             self.rate = float(stream.average_rate or stream.guessed_rate or 25)
             tick = float(stream.time_base or 0)
         self._stamps = np.array(sorted({pts for pts, _ in packets if pts is not None}), np.int64)
@@ -120,6 +127,7 @@ class PyAVDecoder:
         else:
             self.times = (self._stamps - self._stamps[:1]) * tick
             self._keys = np.searchsorted(self._stamps, sorted(pts for pts, key in packets if key))
+        self.claimed -= len(packets) - len(self.times)  # two frames at one time are one
 
     @cached_property
     def _first(self) -> Any:
@@ -143,7 +151,8 @@ class PyAVDecoder:
             while pending:
                 self._seek(container, stream, pending[-1], cursor)
                 for frame in self._decode(container, stream):
-                    cursor = cursor + 1 if self._counted else int(np.searchsorted(self._stamps, frame.pts))
+                    counted = self._counted or frame.pts is None
+                    cursor = cursor + 1 if counted else int(np.searchsorted(self._stamps, frame.pts))
                     target = pending[-1]
                     while pending and pending[-1] < cursor:
                         pending.pop()  # a frame that did not decode

@@ -42,7 +42,7 @@ def draw_landmarks(
 
     Args:
         frames: (T, H, W, 3) uint8 RGB, or a :class:`Video`, whose frames get the landmarks nearest in time.
-        sequence: landmarks in ``image`` or ``pixel`` units.
+        sequence: landmarks in ``image``, ``pose`` or ``pixel`` units.
         text: caption at the foot of the picture; a list gives each frame its own.
         min_visibility: points below it are not drawn.
         font: a TrueType file; default: DejaVu Sans where it is found (Latin, Greek, Cyrillic, Arabic, …).
@@ -55,18 +55,18 @@ def draw_landmarks(
     """
     video = as_video(frames)
     width, height = video.size
-    if sequence.units not in ("image", "pixel"):
+    if sequence.units not in ("image", "pose", "pixel"):
         raise ValueError(f"Landmarks in {sequence.units} units have no place in a picture.")
+    place = np.arange(len(sequence))
     if isinstance(frames, Video) and len(sequence):
-        sequence = sequence.frames(_nearest(sequence.timestamps, video.timestamps, sequence.fps))
-    if len(sequence) != len(video):
+        place = _nearest(sequence.timestamps, video.timestamps, sequence.fps)
+    if len(place) != len(video):
         raise ValueError(f"There are {len(sequence)} frames of landmarks for {len(video)} frames of video.")
     captions = [text] * len(video) if text is None or isinstance(text, str) else list(text)
     if len(captions) != len(video):
         raise ValueError(f"There are {len(captions)} captions for {len(video)} frames.")
     scale = np.array([width, height]) if sequence.units == "image" else _pixel_scale(sequence, width, height)
-    points = sequence.data[..., :2] * scale
-    points = np.where((sequence.visibility >= min_visibility)[..., None], points, np.nan)
+    points = np.where((sequence.visibility >= min_visibility)[..., None], sequence.data[..., :2] * scale, np.nan)[place]
     drawn = video.frames.copy()
     for frame, xy in zip(drawn, points):
         _draw_skeleton(frame, xy, sequence.spec)

@@ -89,7 +89,7 @@ def skeleton_strip(
 
 def _picture_points(sequence: LandmarkSequence, min_visibility: float) -> np.ndarray:
     """(T, K, 2) isotropic points with y pointing up, NaN where not to be drawn."""
-    if sequence.units == "image" and sequence.size is None:
+    if sequence.units in ("image", "pose") and sequence.size is None:
         sequence = sequence.replace(units="unknown")
     xy = sequence.isotropic().data[..., :2].astype(np.float64)
     # By the clip's median, so that a point near the limit does not flicker from panel to panel.
@@ -104,7 +104,7 @@ def _picture_points(sequence: LandmarkSequence, min_visibility: float) -> np.nda
         raise ValueError("Nothing was seen in the whole clip; there is no skeleton to draw.")
     shoulders = ("left_shoulder", "right_shoulder", "shoulder_center")
     down = _centre(xy, layout, ("nose", "head", "face")) < _centre(xy, layout, shoulders)
-    if sequence.units in ("image", "pixel") or down:
+    if sequence.units in ("image", "pose", "pixel") or down:
         xy[..., 1] *= -1
     return xy
 

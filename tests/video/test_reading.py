@@ -188,6 +188,25 @@ def test_rotation_metadata(tmp_path, backend, angle):
         assert info.rotation % 360 == -angle % 360
 
 
+@pytest.mark.parametrize("start, shown", [(5, None), (10, 12), (0, 12), (8, None)])
+@pytest.mark.parametrize("bf", ["0", "2"])
+def test_trimmed_mp4_shows_only_what_is_left(tmp_path, start, shown, bf, capfd):
+    """Phones trim clips with an edit list: the frames before and after are in the file but not in the video."""
+    path = encode(tmp_path / "whole.mp4", numbered(30), bf=bf, g="8")
+    data = bytearray(path.read_bytes())
+    place = data.find(b"elst") + 12  # duration in milliseconds, then the start in 1/12800 s
+    duration, begin = struct.unpack_from(">Ii", data, place)
+    struct.pack_into(">Ii", data, place, duration if shown is None else shown * 40, begin + start * 512)
+    (tmp_path / "trimmed.mp4").write_bytes(data)
+    expected = list(range(start, 30 if shown is None else start + shown))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for backend in ("auto", "pyav"):
+            video = read_video(tmp_path / "trimmed.mp4", backend=backend)
+            assert numbers(video.frames) == expected
+            np.testing.assert_allclose(video.timestamps, np.arange(len(expected)) / 25, atol=1e-5)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_chunks_are_the_whole_video(clip, backend):
     chunks = list(iter_video(clip, chunk=8, backend=backend))
@@ -510,7 +529,7 @@ def test_memory_is_bounded(clip, ten_minutes, backend):
     assert megabytes < 60, f"{backend} needed {megabytes:.0f} MB more for ten minutes than for one second"
 
 
-def test_no_warning_for_sound_files(clip):
+def test_no_warning_for_undamaged_files(clip):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_video(clip)
