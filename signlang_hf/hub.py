@@ -116,7 +116,7 @@ class CardInfo:
         """
         folder = Path(folder)
         config = _read_json(_existing(folder) / "config.json")
-        found: dict[str, Any] = {"name": folder.name, "repo_id": str(folder)}
+        found: dict[str, Any] = {"name": folder.name, "repo_id": folder.as_posix()}
         found["labels"] = [
             label for _, label in sorted((config.get("id2label") or {}).items(), key=lambda x: int(x[0]))
         ]
@@ -271,7 +271,7 @@ def push_to_hub(
     """
     from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 
-    files = _model_files(Path(folder))
+    files = _complete_model(Path(folder))
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError(f"Cannot push to {repo_id} in offline mode; unset HF_HUB_OFFLINE.")
     token = token or get_token()
@@ -286,7 +286,7 @@ def push_to_hub(
             raise ValueError(f"{repo} exists and is public; make it private on the Hub first or push without private.")
         if revision not in (None, "main"):
             api.create_branch(repo, branch=revision, exist_ok=True)
-        card = files.pop("README.md").read_text(encoding="utf-8").replace(f'"{Path(folder)}"', f'"{repo}"')
+        card = files.pop("README.md").read_text(encoding="utf-8").replace(f'"{Path(folder).as_posix()}"', f'"{repo}"')
         # Not upload_folder, which may cut a folder into several commits.
         operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
         operations.append(CommitOperationAdd(path_in_repo="README.md", path_or_fileobj=card.encode()))
@@ -295,34 +295,40 @@ def push_to_hub(
 
 @contextmanager
 def _one_sentence(what: str) -> Iterator[None]:
-    """Errors of the Hub as one sentence; a ValueError passes as it is."""
+    """Errors of the Hub as one sentence; those of this side pass as they are."""
     try:
         yield
-    except ValueError:
-        raise
     except Exception as error:  # requests, httpx and their kin share no base class across huggingface_hub's versions
         status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is None and isinstance(error, (ValueError, FileNotFoundError)):
+            raise
         if status == 401:
             raise PermissionError("The Hub does not accept this token; run 'hf auth login' or pass another.") from error
         if status == 403:
             raise PermissionError(f"{what}: the token has no right to write there.") from error
         if status is not None:
-            raise ValueError(f"{what}: the Hub answered {status}, {_first_line(error)}") from error
-        raise ConnectionError(f"{what}: {_first_line(error)}") from error
+            raise ValueError(f"{what}: the Hub answered {status}, {_last_line(error)}.") from error
+        raise ConnectionError(f"{what}: {_last_line(error)}.") from error
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[-1].strip()
+    return lines[-1].strip().rstrip(".")  # where huggingface_hub puts what the server said
 
 
-def _model_files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path) -> dict[str, Path]:
     """Path in the repository → file, of everything that belongs to the model."""
     files = {}
     for path in sorted(_existing(folder).rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and not any(fnmatch(part, pattern) for part in name.parts for pattern in _LEFT_AT_HOME):
             files[name.as_posix()] = path
+    return files
+
+
+def _complete_model(folder: Path) -> dict[str, Path]:
+    """The files of a model folder. Raises FileNotFoundError that says what is missing."""
+    files = _files(folder)
     needed = {
         "config.json": any(name == "config.json" for name in files),
         "weights (*.safetensors)": any(name.endswith(".safetensors") for name in files),
@@ -337,7 +343,7 @@ def _model_files(folder: Path) -> dict[str, Path]:
 
 def _existing(folder: Path) -> Path:
     if not folder.is_dir():
-        raise FileNotFoundError(f"Model folder not found: {folder}")
+        raise FileNotFoundError(f"Folder not found: {folder}")
     return folder
 
 
@@ -360,11 +366,11 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _parameters(folder: Path) -> int | None:
-    """Number of parameters by the headers of the weights files."""
+    """Number of parameters by the headers of the weights files, those of a composite's members included."""
     from safetensors import safe_open
 
     total = 0
-    for path in folder.glob("*.safetensors"):
+    for path in (path for name, path in _files(folder).items() if name.endswith(".safetensors")):
         with safe_open(path, framework="np") as weights:
             total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return total or None

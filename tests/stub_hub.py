@@ -349,6 +349,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _point(self, refs: dict[str, str], name: str, kind: str, repo: str, target: str) -> None:
         self._writer()
+        if ".." in name:
+            raise _Refused(400, f"Invalid reference name {name}")
         if self.command == "DELETE":
             if refs.pop(name, None) is None:
                 raise _Refused(404, f"Reference {name} does not exist", "RevisionNotFound")

@@ -268,7 +268,7 @@ def test_what_can_go_wrong_on_the_way_is_said_in_one_sentence(stub_hub, saved_mo
         create_repo("org/public")
         for repo, kwargs in (
             ("org/x", {{"token": "hf_wrong"}}), ("somebody/x", {{}}), ("org/public", {{"private": True}}),
-            ("not/a/name", {{}}),
+            ("not/a/name", {{}}), ("org/public", {{"revision": "a..b"}}),
         ):
             try:
                 push_to_hub({str(saved_model)!r}, repo, **kwargs)
@@ -278,12 +278,14 @@ def test_what_can_go_wrong_on_the_way_is_said_in_one_sentence(stub_hub, saved_mo
     """
     done = stub_hub.run(textwrap.dedent(code), tmp_path)
     assert done.returncode == 0, done.stderr
-    wrong, forbidden, public, name, url = done.stdout.splitlines()
+    wrong, forbidden, public, name, branch, url = done.stdout.splitlines()
     assert wrong == "PermissionError The Hub does not accept this token; run 'hf auth login' or pass another."
     assert forbidden.startswith("PermissionError Pushing")
     assert forbidden.endswith("to somebody/x failed: the token has no right to write there.")
     assert public.startswith("ValueError org/public exists and is public;")
+    assert name.startswith("HFValidationError")
     assert "not/a/name" in name
+    assert branch.endswith("to org/public failed: the Hub answered 400, Invalid reference name a..b.")
     assert f"/{USER}/mine/commit/" in url
     assert stub_hub.repos[f"{USER}/mine"].private
     assert set(stub_hub.repos) == {"org/public", f"{USER}/mine"}
