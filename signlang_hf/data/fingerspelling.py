@@ -125,7 +125,7 @@ def _installed_lexicon() -> Path:
     package = find_spec("spoken_to_signed")
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError(
-            "The dataset 'fingerspelling' lives in the package spoken-to-signed: pip install spoken-to-signed==0.4.0"
+            'The dataset fingerspelling lives in the package spoken-to-signed: pip install "signlang-hf[train]"'
         )
     return Path(package.submodule_search_locations[0]) / "assets" / "fingerspelling_lexicon"
 

@@ -62,6 +62,18 @@ class ExtractionReport:
         """(video, what to know) of videos that are cut off or show nobody."""
         return [(row["source"], row["warning"]) for row in self.rows if row["warning"]]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return {
+            "out": str(self.out),
+            "manifest": str(self.manifest),
+            "extracted": self.extracted,
+            "skipped": self.skipped,
+            "failed": len(self.failures),
+            "seconds": round(self.seconds, 3),
+            "videos": self.rows,
+        }
+
     def __str__(self) -> str:
         frames = sum(row["frames"] for row in self.rows)
         lines = [
@@ -174,17 +186,19 @@ def _answers(
         waiting.put(task)
     answers: queue.SimpleQueue[tuple[str, dict[str, Any]] | BaseException] = queue.SimpleQueue()
     workers = [Worker(estimator, options) for _ in range(min(num_workers, len(tasks)))]
+    threads = [threading.Thread(target=_serve, args=(worker, waiting, answers), daemon=True) for worker in workers]
     try:
-        for worker in workers:
-            threading.Thread(target=_serve, args=(worker, waiting, answers), daemon=True).start()
+        for thread in threads:
+            thread.start()
         for _ in tasks:
             answer = answers.get()
             if isinstance(answer, BaseException):
                 raise answer
             yield answer
     finally:
-        for worker in workers:
+        for worker, thread in zip(workers, threads):
             worker.close()
+            thread.join(timeout=10)
 
 
 def _serve(worker: Worker, waiting: queue.SimpleQueue[Any], answers: queue.SimpleQueue[Any]) -> None:

@@ -10,8 +10,6 @@ import numpy as np
 
 from .runtime import BODY, FACE, LEFT_HAND, RIGHT_HAND, empty, quiet, rows
 
-_BLANK = np.full((256, 256, 3), 255, np.uint8)
-
 
 class HolisticEngine:
     """``mp.solutions.holistic``, without the face model unless it is asked for.
@@ -38,16 +36,21 @@ class HolisticEngine:
             else:
                 self._graph = _downloading(complexity, lambda: _faceless_holistic(complexity, thresholds))
                 self._process = lambda frame: self._graph.process({"image": frame})
-            self._process(_BLANK)
+            self._process(np.full((256, 256, 3), 255, np.uint8))  # starts up now, while it is quiet
+        self._stale = True
 
     def reset(self) -> None:
-        # A frame without anybody in it clears the tracker as a restart does, in a tenth of the time.
-        left = self._process(_BLANK)
-        if any(getattr(left, name, None) for name in ("pose_landmarks", "left_hand_landmarks", "right_hand_landmarks")):
-            self._graph.reset()
+        self._stale = True
 
     def detect(self, frame: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        result = self._process(frame)
+        if self._stale:
+            self._stale = False
+            with quiet():  # a graph that starts again says so again
+                # A blank frame would be quicker, but the filters of visibility and world points outlive it.
+                self._graph.reset()
+                result = self._process(frame)
+        else:
+            result = self._process(frame)
         data, visibility, world = empty(self._points)
         if result.pose_landmarks:
             body = rows(result.pose_landmarks.landmark)

@@ -61,31 +61,34 @@ class TasksEngine:
         self._points = points
         self._models: list[Any] = []
         self._free: weakref.finalize[Any, Any] | None = None
-        self._millisecond = -1
+        with quiet():
+            self._start()  # a bundle that does not load is reported now, and what MediaPipe has to say is said
+            self._detect(np.full((64, 64, 3), 255, np.uint8), 0)
+        self._last = 0
 
     def reset(self) -> None:
         self.close()
-        with quiet():
-            try:
-                self._models = [kind.create_from_options(options) for kind, options in self._options]
-            except (RuntimeError, ValueError) as error:
-                raise ValueError(f"A MediaPipe Tasks bundle cannot be loaded: {error}") from error
-        # Also at exit: MediaPipe's own clean-up runs too late there and complains.
-        self._free = weakref.finalize(self, _close_all, self._models)
-        self._millisecond = -1
 
     def detect(self, frame: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # The trackers insist on whole milliseconds that increase.
-        first = self._millisecond < 0
-        self._millisecond = max(self._millisecond + 1, round(seconds * 1000))
-        if first:
-            with quiet():
-                return self._detect(frame)
-        return self._detect(frame)
+        self._last = max(self._last + 1, round(seconds * 1000))
+        if self._models:
+            return self._detect(frame, self._last)
+        with quiet():
+            self._start()
+            return self._detect(frame, self._last)
 
-    def _detect(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _start(self) -> None:
+        try:
+            self._models = [kind.create_from_options(options) for kind, options in self._options]
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"A MediaPipe Tasks bundle cannot be loaded: {error}") from error
+        # Also at exit: MediaPipe's own clean-up runs too late there and complains.
+        self._free = weakref.finalize(self, _close_all, self._models)
+
+    def _detect(self, frame: np.ndarray, milliseconds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         image = self._image(frame)
-        pose, hands = (model.detect_for_video(image, self._millisecond) for model in self._models)
+        pose, hands = (model.detect_for_video(image, milliseconds) for model in self._models)
         data, visibility, world = empty(self._points)
         if pose.pose_landmarks:
             body = rows(pose.pose_landmarks[0])
@@ -106,7 +109,7 @@ class TasksEngine:
     def close(self) -> None:
         if self._free is not None:
             self._free()
-        self._models = []
+        self._models, self._last = [], -1
 
 
 def _close_all(models: list[Any]) -> None:

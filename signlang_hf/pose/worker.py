@@ -7,7 +7,6 @@ outlives its parent.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
@@ -105,13 +104,10 @@ class Worker:
     def close(self) -> None:
         """End the process at once."""
         self._closed = True
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError):  # what was still in the pipe is of no use
-                    pipe.close()  # type: ignore[union-attr]
-        self._errors.close()
+        process = self._process  # run() may drop it meanwhile, in its own thread
+        if process is not None:
+            process.kill()
+            process.wait()
 
     def _start(self) -> None:
         # The child sees the modules that the parent sees, however the parent came by them.
@@ -125,14 +121,16 @@ class Worker:
             encoding="utf-8",
             env=environment,
         )
+        if self._closed:  # while the process started
+            self._process.kill()
         try:
             answer = self._ask(self._setup)
         except (BrokenPipeError, EOFError):
             raise RuntimeError(f"A worker could not start: {self._obituary()}") from None
         if answer["error"] is not None:
             self._process.wait()
-            kinds = {kind.__name__: kind for kind in (ImportError, FileNotFoundError, ConnectionError, ValueError)}
-            raise kinds.get(answer["kind"], RuntimeError)(answer["error"])
+            known = {kind.__name__: kind for kind in (ImportError, FileNotFoundError, ConnectionError, ValueError)}
+            raise next((known[kind] for kind in answer["kinds"] if kind in known), RuntimeError)(answer["error"])
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         process = self._process
@@ -171,9 +169,8 @@ def main() -> None:
     try:
         estimator = load_estimator(setup["estimator"], setup["options"])
     except Exception as error:
-        kind = next((k.__name__ for k in type(error).__mro__ if k.__module__ == "builtins"), "RuntimeError")
-        kind = "ImportError" if isinstance(error, ImportError) else kind
-        _answer(answers, {"error": str(error) or type(error).__name__, "kind": kind})
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        _answer(answers, {"error": str(error) or type(error).__name__, "kinds": kinds})
         return
     _answer(answers, {"error": None})
     for line in sys.stdin:

@@ -100,7 +100,7 @@ def probe_video(source: str | os.PathLike[str] | bytes, *, backend: str = "auto"
 def iter_video(
     source: VideoSource, *, fps: float | None = None, chunk: int = 32, backend: str = "auto"
 ) -> Iterator[VideoChunk]:
-    """Chunks of consecutive frames, holding one chunk at a time.
+    """Chunks of consecutive frames, holding one chunk at a time. What is wrong with the source shows with the first.
 
     Args:
         source: path, http(s) address, bytes, array of frames or :class:`Video`; a picture is one frame.
@@ -228,7 +228,7 @@ def _read_uniform(source: VideoSource, count: int, backend: str) -> Video:
         decoded = list(_decode(path, name, select, backend))
     times = np.array([seconds for seconds, _ in decoded])
     # A sound file has every wanted frame; a damaged one repeats the last before the gap.
-    positions = np.searchsorted(times, wanted + 1e-9, side="right").clip(1) - 1
+    positions = np.searchsorted(times, wanted + TIME_SLACK, side="right").clip(1) - 1
     return Video(np.stack([decoded[position][1] for position in positions]), times[positions], rate)
 
 

@@ -89,6 +89,7 @@ def skeleton_strip(
 
 def _picture_points(sequence: LandmarkSequence, min_visibility: float) -> np.ndarray:
     """(T, K, 2) isotropic points with y pointing up, NaN where not to be drawn."""
+    of_picture = sequence.units in ("image", "pose", "pixel")
     if sequence.units in ("image", "pose") and sequence.size is None:
         sequence = sequence.replace(units="unknown")
     xy = sequence.isotropic().data[..., :2].astype(np.float64)
@@ -104,7 +105,7 @@ def _picture_points(sequence: LandmarkSequence, min_visibility: float) -> np.nda
         raise ValueError("Nothing was seen in the whole clip; there is no skeleton to draw.")
     shoulders = ("left_shoulder", "right_shoulder", "shoulder_center")
     down = _centre(xy, layout, ("nose", "head", "face")) < _centre(xy, layout, shoulders)
-    if sequence.units in ("image", "pose", "pixel") or down:
+    if of_picture or down:
         xy[..., 1] *= -1
     return xy
 

@@ -136,7 +136,7 @@ def test_holding_everything_out_is_refused(small_lexicon, cache_folder):
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(fingerspelling, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install spoken-to-signed==0\.4\.0"):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "signlang-hf\[train\]"'):
         load_dataset("fingerspelling")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from signlang_hf.landmarks import get_layout
-from signlang_hf.pose import MediaPipeEstimator, estimate_frames, estimate_video
+from signlang_hf.landmarks import get_layout, load_landmarks
+from signlang_hf.pose import MediaPipeEstimator, estimate_frames, estimate_video, extract_folder
 from signlang_hf.pose.mediapipe import has_solutions
 from signlang_hf.pose.tasks import TasksEngine, assign_sides, find_bundle
 from signlang_hf.video import VideoWarning, as_video, read_video
 
 pytest.importorskip("mediapipe")
+pytestmark = pytest.mark.filterwarnings("ignore:SymbolDatabase")  # MediaPipe's use of protobuf
 SOLUTIONS = has_solutions()
 BACKENDS = [pytest.param("solutions", marks=pytest.mark.skipif(not SOLUTIONS, reason="this MediaPipe has no mp.solutions")), "tasks"]  # fmt: skip
 MSL = ("ambulancia_001", "doctor_001", "dolor_001", "hoy_001", "yo_001")
@@ -86,8 +87,8 @@ def test_left_and_right_are_the_signers_own(clips, estimators, backend):
     video = read_video(clips / "hoy_001.mp4", fps=8)
     mirrored = as_video(video.frames[:, :, ::-1].copy(), timestamps=video.timestamps)
     seen, mirror = (estimators(backend).estimate(clip) for clip in (video, mirrored))
-    assert seen.part_seen("right_hand").mean() >= 0.85 and seen.part_seen("left_hand").mean() <= 0.1
-    assert mirror.part_seen("left_hand").mean() >= 0.85 and mirror.part_seen("right_hand").mean() <= 0.1
+    assert seen.part_seen("right_hand").mean() >= 0.75 and seen.part_seen("left_hand").mean() <= 0.1
+    assert mirror.part_seen("left_hand").mean() >= 0.75 and mirror.part_seen("right_hand").mean() <= 0.1
     swapped = mirror.data[:, list(mirror.spec.mirror), :2] * (-1, 1) + (1, 0)
     distance = np.linalg.norm(seen.data[..., :2] - swapped, axis=2)
     assert np.nanmedian(distance[:, :33]) < 0.03
@@ -151,8 +152,8 @@ def test_world_points(extracted, backend):
     assert np.abs(hips).max() < 0.05
     hand = sequence.world[:, list(sequence.spec.parts["right_hand"])]
     if backend == "tasks":
-        span = np.linalg.norm(hand[:, 0, :3] - hand[:, 12, :3], axis=1)
-        assert 0.08 < np.nanmedian(span) < 0.25  # wrist to the tip of the middle finger
+        palm = np.linalg.norm(hand[:, 0, :3] - hand[:, 9, :3], axis=1)
+        assert 0.05 < np.nanmedian(palm) < 0.13  # from the wrist to the middle knuckle
     else:
         assert np.isnan(hand).all()
 
@@ -177,8 +178,39 @@ def test_one_picture_is_enough(clips, estimators, backend):
 def test_the_terminal_stays_clean(clips, bundles, backend, capfd):
     frame = read_video(clips / "isl_are_you_free_today.mp4", num_frames=1).frames[0]
     with MediaPipeEstimator(backend, **(bundles if backend == "tasks" else {})) as estimator:
-        estimate_frames(np.stack([frame] * 3), estimator)
+        for _ in range(2):
+            estimate_frames(np.stack([frame] * 3), estimator)
     assert capfd.readouterr().err == ""
+
+
+def test_batch_extraction_of_a_real_clip(clips, bundles, tmp_path, monkeypatch):
+    """The default estimator in a worker process gives what it gives here."""
+    monkeypatch.setenv(
+        "SIGNLANG_MEDIAPIPE_TASKS", str(bundles["pose_model"].parent)
+    )  # for a MediaPipe without Holistic
+    path = clips / "isl_are_you_free_today.mp4"
+    report = extract_folder(path, tmp_path, fps=5, progress=False)
+    assert report.failures == [] and report.rows[0]["any_hand"] > 0.5 and report.rows[0]["pose"] == 1.0
+    assert report.rows[0]["estimator"].startswith("mediapipe ")
+    here = estimate_video(path, fps=5)
+    np.testing.assert_array_equal(load_landmarks(tmp_path / "isl_are_you_free_today.npz").data, here.data)
+
+
+def test_a_graph_that_failed_is_replaced(clips, bundles):
+    """The clip's error is raised; the next clip gets a new graph."""
+    frame = read_video(clips / "isl_are_you_free_today.mp4", num_frames=1).frames
+    estimator = MediaPipeEstimator(**({} if SOLUTIONS else bundles))
+    estimator.reset()
+    broken = estimator._engine
+
+    def fail(*_):
+        raise RuntimeError("the graph has errors")
+
+    broken.detect = fail
+    with pytest.raises(RuntimeError, match="the graph has errors"):
+        estimator.estimate(frame)
+    assert estimator.estimate(frame).part_seen("pose").all() and estimator._engine is not broken
+    estimator.close()
 
 
 def test_the_default_backend(monkeypatch, bundles):
@@ -234,7 +266,7 @@ def test_bundles_by_path_variable_folder_and_hub(bundles, monkeypatch, tmp_path)
     for variable in ("SIGNLANG_POSE_LANDMARKER", "SIGNLANG_HAND_LANDMARKER", "SIGNLANG_MEDIAPIPE_TASKS"):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(
-        FileNotFoundError, match="needs a pose bundle: pass pose_model= .* or set SIGNLANG_POSE_LANDMARKER"
+        FileNotFoundError, match=r"needs a pose bundle: pass pose_model= .* or set SIGNLANG_POSE_LANDMARKER"
     ):
         MediaPipeEstimator("tasks").reset()
     with pytest.raises(FileNotFoundError, match=r"hand bundle not found: .*absent\.task"):
@@ -272,13 +304,6 @@ def test_a_file_that_is_no_bundle(bundles, tmp_path, capfd):
         MediaPipeEstimator("tasks", pose_model=tmp_path / "bad.task", hand_model=bundles["hand_model"]).reset()
 
 
-class Landmark:
-    visibility = None
-
-    def __init__(self, x, y):
-        self.x, self.y, self.z = x, y, 0.0
-
-
 def test_tasks_time_stamps_are_whole_increasing_milliseconds(bundles, monkeypatch):
     engine = TasksEngine(bundles["pose_model"], bundles["hand_model"], 75, (0.5, 0.5))
     asked = []
@@ -291,6 +316,7 @@ def test_tasks_time_stamps_are_whole_increasing_milliseconds(bundles, monkeypatc
         def close(self):
             pass
 
+    engine.reset()
     engine._models = [Model(), Model()]
     for seconds in (0.0, 0.0002, 0.0004, 0.0331, 0.0334):
         engine.detect(np.zeros((4, 4, 3), np.uint8), seconds)

@@ -53,7 +53,7 @@ def grey(frames=6, size=(640, 480)):
     return np.full((frames, size[1], size[0], 3), 128, np.uint8)
 
 
-@pytest.mark.parametrize("units", ["image", "pixel"])
+@pytest.mark.parametrize("units", ["image", "pose", "pixel"])
 def test_bones_and_points_lie_where_the_landmarks_are(units):
     frames, sequence = grey(), signer(units=units)
     drawn = draw_landmarks(frames, sequence)
