@@ -1,51 +1,69 @@
 """``signlang``: the command line. Each command is a thin door to a function of the library.
 
 What goes to a person goes to the error stream or through rich; with ``--json`` the standard output holds JSON and nothing
-else. A mistake ends in one sentence and exit code 1 (2 for a wrong command line).
+else. A mistake ends in one sentence and exit code 1 (2 for a wrong command line), a warning is one line.
 """
 
 from __future__ import annotations
 
 import json
-import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from . import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import click
+
+output = Console()
+
+
+class Commands(TyperGroup):
+    """Turns the errors that users cause into one sentence, and warnings into a line each."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_: say(str(message))
+                return super().invoke(ctx)
+        except BrokenPipeError:  # ``signlang … | head``: click ends quietly
+            raise
+        except (ValueError, OSError, ImportError) as error:
+            say(str(error))
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            say("interrupted; run the same command again to go on.")
+            raise typer.Exit(130) from None
+
+
+def say(message: str) -> None:
+    """A line for the person at the terminal."""
+    typer.echo(f"signlang: {message}", err=True)
+
+
 app = typer.Typer(
     name="signlang",
+    cls=Commands,
     help="Sign language on the Hugging Face stack: landmarks, recognition, evaluation.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-output = Console()
-messages = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def main() -> None:
-    """Entry point: turns the errors that users cause into one sentence."""
-    try:
-        app()
-    except (ValueError, FileNotFoundError, ImportError, PermissionError, ConnectionError) as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; run the same command again to go on.", code=130)
-
-
-def fail(message: str, code: int = 1) -> None:
-    print(f"signlang: {message}", file=sys.stderr)
-    sys.exit(code)
+    """Entry point."""
+    app()
 
 
 def _version(wanted: bool) -> None:
@@ -89,10 +107,10 @@ def extract(
         estimator_options={"face": face, "world": world, "backend": backend},
     )
     if as_json:
-        print(json.dumps(report.to_dict()))
+        print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
-        messages.print(str(report), highlight=False, markup=False)
-    if strict and report.failed:
+        typer.echo(str(report), err=True)
+    if strict and report.failures:
         raise typer.Exit(1)
 
 
@@ -117,13 +135,13 @@ def recognize(
             failed += 1
             row = {"file": file, "error": str(error)}
             if not as_json:
-                messages.print(f"{file}: {error}", style="red", highlight=False, markup=False)
+                say(str(error) if file in str(error) else f"{file}: {error}")
         if as_json:
             print(json.dumps(row, ensure_ascii=False), flush=True)
         elif "predictions" in row:
             _show_predictions(file, row["predictions"])
     if failed and len(files) > 1:
-        messages.print(f"{failed} of {len(files)} clips could not be read.", highlight=False)
+        say(f"{failed} of {len(files)} clips could not be read.")
     if failed == len(files) or (failed and strict):
         raise typer.Exit(1)
 
@@ -143,12 +161,8 @@ def evaluate(
     from .metrics.sign_recognition.sign_recognition import sign_recognition
     from .training.evaluation import predict
 
-    try:
-        settings = json.loads(options)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--options is not valid JSON ({error}).") from None
-    rows = load_dataset(dataset, data_dir, split=split, **settings)
     pipe = load_pipeline(model)
+    rows = load_dataset(dataset, data_dir, split=split, **_settings(options))
     logits, references = predict(pipe.model, pipe.feature_extractor, rows, batch_size=batch_size)
     metrics = sign_recognition(logits, references)
     if as_json:
@@ -178,7 +192,7 @@ def validate(
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
-        output.print(str(report), highlight=False, markup=False, soft_wrap=True)
+        print(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -220,7 +234,9 @@ def push(
 
 def load_pipeline(model: str) -> Any:
     """The recognition pipeline of a model folder or Hub id. Raises ValueError in one sentence where it cannot be loaded."""
+    from safetensors import SafetensorError
     from transformers import pipeline
+    from transformers.utils import logging
 
     folder = Path(model)
     if folder.is_dir():
@@ -228,12 +244,31 @@ def load_pipeline(model: str) -> Any:
             raise ValueError(f"{model} is not a model folder: it has no config.json.")
         if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
             raise ValueError(f"{model} has no processor; save it there with processor.save_pretrained().")
+        if not any(folder.glob("*.safetensors")):
+            raise ValueError(f"{model} has no weights (*.safetensors); save them there with model.save_pretrained().")
     elif folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
         raise FileNotFoundError(f"Model folder not found: {model}")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         return pipeline("sign-recognition", model=model)
-    except OSError as error:
-        raise ValueError(f"{model} cannot be loaded: {str(error).splitlines()[0]}") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = (
+            lines[-1] if "Traceback" in str(error) else lines[0]
+        )  # transformers puts whole tracebacks in some messages
+        where = "cannot be loaded" if folder.is_dir() else "is not a folder here, and cannot be loaded from the Hub"
+        raise ValueError(f"{model} {where}: {reason}") from error
+
+
+def _settings(options: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(options)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--options is not valid JSON ({error}).") from None
+    if not isinstance(settings, dict):
+        raise ValueError(f'--options must be a JSON object such as \'{{"hold_out": "ase"}}\'; got {options}.')
+    return settings
 
 
 def _expand(source: str) -> Iterator[str]:
@@ -244,7 +279,12 @@ def _expand(source: str) -> Iterator[str]:
     if not folder.is_dir():
         yield source
         return
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*VIDEO_SUFFIXES, *LANDMARK_SUFFIXES))
+    suffixes = (*VIDEO_SUFFIXES, *LANDMARK_SUFFIXES)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+    )
     if not files:
         raise FileNotFoundError(f"There is no video or landmark file in {source}.")
     yield from map(str, files)
@@ -252,7 +292,7 @@ def _expand(source: str) -> Iterator[str]:
 
 def _show_predictions(file: str, predictions: list[dict[str, Any]]) -> None:
     if predictions[0]["label"] is None:
-        messages.print(f"{file}: {predictions[0]['message']}", highlight=False, markup=False)
+        say(f"{file}: {predictions[0]['message']}")
         return
     table = Table("sign", "score", title=file, title_justify="left")
     for row in predictions:

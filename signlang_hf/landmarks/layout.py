@@ -252,3 +252,6 @@ register_layout(
         "right_knee", "left_ankle", "right_ankle", "left_foot", "right_foot",
     ),
 )  # fmt: skip
+
+BUILT_IN_LAYOUTS: tuple[str, ...] = tuple(_REGISTRY)
+"""Names of the layouts that every installation knows; a user's own must travel with what uses it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,7 +11,7 @@ from transformers import Pipeline
 from transformers.utils import logging
 
 from ..pose import PoseEstimator, default_estimator
-from .inputs import to_landmarks
+from .inputs import to_landmarks, with_clock_and_size
 
 logger = logging.get_logger(__name__)
 
@@ -43,6 +45,9 @@ class SignRecognitionPipeline(Pipeline):
     def __init__(self, *args: Any, estimator: PoseEstimator | None = None, **kwargs: Any) -> None:
         self._estimator = estimator
         super().__init__(*args, **kwargs)
+        if not hasattr(self.feature_extractor, "layout"):
+            given = "none" if self.feature_extractor is None else type(self.feature_extractor).__name__
+            raise ValueError(f"sign-recognition needs a SignKeypointProcessor as feature_extractor; got {given}.")
         size = getattr(self.model.config, "input_size", None)
         if size is not None and size != self.feature_extractor.feature_size:
             raise ValueError(
@@ -58,9 +63,18 @@ class SignRecognitionPipeline(Pipeline):
         return self._estimator
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
-        if type(inputs).__module__.partition(".")[0] == "datasets":  # a Dataset or Column: lazily, row by row
-            return list(super().__call__((row for row in inputs), **kwargs))
+        inputs = with_clock_and_size(inputs)
+        if type(inputs).__module__.partition(".")[0] == "datasets" and not isinstance(inputs, Mapping):
+            return list(super().__call__((row for row in inputs), **kwargs))  # lazily, row by row
+        if isinstance(inputs, (list, tuple)) and len(inputs) == 0:
+            return []
         return super().__call__(list(inputs) if isinstance(inputs, tuple) else inputs, **kwargs)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Save model and processor. Unlike in transformers the pipeline's code stays here: a folder that brings its own
+        would only load with ``trust_remote_code=True``."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.feature_extractor.save_pretrained(save_directory, **kwargs)
 
     def _sanitize_parameters(
         self, top_k: int | None = None, fps: float | None = None, **kwargs: Any
@@ -69,6 +83,8 @@ class SignRecognitionPipeline(Pipeline):
             raise TypeError(f"sign-recognition does not know {', '.join(kwargs)}; it takes top_k, fps and batch_size.")
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k is {top_k}; it must be at least 1.")
+        if fps is not None and not 0 < fps < float("inf"):
+            raise ValueError(f"fps is {fps}; it must be a positive number.")
         return ({} if fps is None else {"fps": fps}), {}, ({} if top_k is None else {"top_k": top_k})
 
     def preprocess(self, inputs: Any, fps: float | None = None) -> dict[str, torch.Tensor]:

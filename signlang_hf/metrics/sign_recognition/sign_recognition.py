@@ -28,18 +28,17 @@ Returns:
 
 
 def top_k_hits(scores: np.ndarray, references: np.ndarray, k: int) -> np.ndarray:
-    """(N,) bool: whether the true class is among the k best. Ties count against the prediction."""
-    true_score = np.take_along_axis(scores, references[:, None], axis=1)
-    # The true class itself is one of those that score at least as much.
-    return (scores >= true_score).sum(axis=1) <= k
+    """(N,) bool: whether the true class is among the k best. Of equal scores the lower class counts as better, as in argmax."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return (best == references[:, None]).any(axis=1)
 
 
 def macro_f1(predicted: np.ndarray, references: np.ndarray, num_classes: int) -> float:
     """Mean F1 over the classes that occur in predictions or references (as scikit-learn's ``average="macro"``)."""
-    confusion = np.bincount(references * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
-    both = confusion.sum(axis=0) + confusion.sum(axis=1)
+    both = np.bincount(predicted, minlength=num_classes) + np.bincount(references, minlength=num_classes)
+    right = np.bincount(references[predicted == references], minlength=num_classes)
     occurs = both > 0
-    return float((2 * confusion.diagonal()[occurs] / both[occurs]).mean())
+    return float((2 * right[occurs] / both[occurs]).mean())
 
 
 def sign_recognition(
@@ -50,21 +49,31 @@ def sign_recognition(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The metric on arrays: scores (N, C), references (N,). Raises ValueError when shapes or classes do not fit."""
+    """The metric on arrays: scores (N, C), references (N,). Raises ValueError when shapes, classes or scores do not fit."""
     scores, references = np.asarray(scores, np.float64), np.asarray(references, np.int64)
     if scores.ndim != 2 or references.shape != scores.shape[:1] or len(scores) == 0:
-        raise ValueError(f"Scores {scores.shape} and references {references.shape} must be (N, C) and (N,), N at least 1.")
+        raise ValueError(
+            f"Scores {scores.shape} and references {references.shape} must be (N, C) and (N,), N at least 1."
+        )
+    if np.isnan(scores).any():
+        raise ValueError(f"{np.isnan(scores).any(axis=1).sum()} of {len(scores)} clips have scores that are NaN.")
     num_classes = scores.shape[1]
     if references.min() < 0 or references.max() >= num_classes:
-        raise ValueError(f"References run from {references.min()} to {references.max()}; there are {num_classes} classes.")
+        raise ValueError(
+            f"References run from {references.min()} to {references.max()}; there are {num_classes} classes."
+        )
     predicted = scores.argmax(axis=1)
     hits = {"accuracy": predicted == references, "top5_accuracy": top_k_hits(scores, references, min(5, num_classes))}
     result = {name: float(hit.mean()) for name, hit in hits.items()}
     result["macro_f1"] = macro_f1(predicted, references, num_classes)
     if num_resamples:
-        rows = np.random.default_rng(seed).integers(len(scores), size=(num_resamples, len(scores)))
-        samples = {name: hit[rows].mean(axis=1) for name, hit in hits.items()}
-        samples["macro_f1"] = np.array([macro_f1(predicted[row], references[row], num_classes) for row in rows])
+        rng = np.random.default_rng(seed)
+        samples: dict[str, list[float]] = {name: [] for name in (*hits, "macro_f1")}
+        for _ in range(num_resamples):
+            rows = rng.integers(len(scores), size=len(scores))
+            for name, hit in hits.items():
+                samples[name].append(float(hit[rows].mean()))
+            samples["macro_f1"].append(macro_f1(predicted[rows], references[rows], num_classes))
         tail = 50 * (1 - confidence)
         for name, values in samples.items():
             result[f"{name}_low"], result[f"{name}_high"] = np.percentile(values, [tail, 100 - tail]).tolist()

@@ -6,6 +6,7 @@ Design decisions:
 * The road is fixed and each step is a setting: layout → side → gaps → clock → smoothing → place and size → length → features →
   standardisation → zeros for what was not seen → padding.
 * A layout that the user registered travels by its point names.
+* Settings that do not go together fail when the processor is made, not at the first clip: it tries itself on a blank one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from transformers import BatchFeature, SequenceFeatureExtractor
 
 from signlang_hf.landmarks import LandmarkSequence, get_layout, register_layout
 from signlang_hf.landmarks.features import extract_features, feature_size
+from signlang_hf.landmarks.layout import BUILT_IN_LAYOUTS
 from signlang_hf.landmarks.normalize import NORMALIZATIONS, fill_gaps, normalize, normalize_side, resample, smooth
 
 
@@ -43,7 +45,7 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         padding_value: value of padded frames.
 
     Raises:
-        ValueError: an unknown layout, feature or normalisation, in one sentence.
+        ValueError: a setting that is unknown, or that does not go with the layout, in one sentence.
     """
 
     model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012 - transformers reads a plain list
@@ -80,6 +82,8 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         if max_frames < 1 or (num_frames is not None and num_frames < 1):
             raise ValueError("max_frames and num_frames must be at least 1.")
         size = feature_size(layout, features, dims)
+        if features and size == 0:
+            raise ValueError(f"Layout '{layout}' has nothing that {', '.join(features)} could show.")
         for name, values in (("mean", mean), ("std", std)):
             if values is not None and len(values) != size:
                 raise ValueError(f"{name} has {len(values)} values; the features have {size}.")
@@ -88,7 +92,7 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         super().__init__(feature_size=size, sampling_rate=target_fps or 0, padding_value=padding_value, **kwargs)
         spec = get_layout(layout)
         self.layout = spec.name
-        self.layout_points = list(spec.points) if layout_points is not None else None
+        self.layout_points = None if spec.name in BUILT_IN_LAYOUTS else list(spec.points)
         self.features = list(features)
         self.dims = dims
         self.normalization = normalization
@@ -103,6 +107,7 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         self.smooth_order = smooth_order
         self.mean = None if mean is None else [float(value) for value in mean]
         self.std = None if std is None else [float(value) for value in std]
+        self.extract(LandmarkSequence(np.zeros((1, len(spec), 3)), spec.name, units="unknown"))
 
     def prepare(self, sequence: LandmarkSequence) -> LandmarkSequence:
         """Everything before features: the sequence in the model's layout, side, clock and units, at most max_frames long.
@@ -136,8 +141,11 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         return np.nan_to_num(features, nan=0.0, copy=False)
 
     def fit(self, clips: Iterable[Any]) -> SignKeypointProcessor:
-        """Measure ``mean`` and ``std`` of every feature over the seen values of training clips, and keep them."""
-        self.mean = self.std = None
+        """Measure ``mean`` and ``std`` of every feature over the seen values of training clips, and keep them.
+
+        Raises:
+            ValueError: there is no clip.
+        """
         count = np.zeros(self.feature_size)
         total, squares = np.zeros(self.feature_size), np.zeros(self.feature_size)
         for clip in clips:
@@ -145,6 +153,8 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
             seen = ~np.isnan(features)
             values = np.where(seen, features, 0).astype(np.float64)
             count, total, squares = count + seen.sum(0), total + values.sum(0), squares + (values**2).sum(0)
+        if not count.any():
+            raise ValueError("There is no clip to measure mean and std on, or nobody was seen in any.")
         count = np.maximum(count, 1)
         mean = total / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 0))
@@ -161,7 +171,10 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
             from signlang_hf.landmarks.rows import to_sequence
 
             return to_sequence(clip)
-        array = np.asarray(clip)
+        try:
+            array = np.asarray(clip)
+        except ValueError:  # ragged lists
+            array = np.empty((), object)
         if array.dtype.kind not in "fiu" or array.ndim != 3:
             raise ValueError(
                 f"A clip is a LandmarkSequence, a dataset row or an array (frames, points, 3); got {type(clip).__name__}"
@@ -177,7 +190,6 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
         return_tensors: str | None = None,
-        **kwargs: Any,
     ) -> BatchFeature:
         """Features of one clip or a list of clips.
 

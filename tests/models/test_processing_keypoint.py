@@ -1,0 +1,488 @@
+"""SignKeypointProcessor: each setting, padding, time, geometry, and the JSON that travels with a model."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import AutoFeatureExtractor
+
+from signlang_hf import LandmarkSequence, SignKeypointProcessor, get_layout, list_layouts, register_layout
+from signlang_hf.data.rows import to_row
+from signlang_hf.landmarks.features import FEATURES
+from signlang_hf.landmarks.layout import BUILT_IN_LAYOUTS
+from signlang_hf.landmarks.normalize import mirror
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LAYOUT = "isl-48"
+POINTS = len(get_layout(LAYOUT))
+
+
+def motion(times: np.ndarray, *, layout: str = LAYOUT, size: tuple[int, int] = (640, 480)) -> LandmarkSequence:
+    """A signer whose arms and fingers move slowly and smoothly; the right hand moves more. ``times`` in seconds."""
+    spec = get_layout(layout)
+    rng = np.random.default_rng(7)
+    rest = rng.uniform(0.35, 0.65, (len(spec), 3))
+    sway = rng.uniform(0.01, 0.02, (len(spec), 3)) * [[2.0 if "right_hand" in point else 1.0] for point in spec.points]
+    speed, phase = rng.uniform(1.0, 2.0, (len(spec), 3)), rng.uniform(0, 6, (len(spec), 3))
+    for side, x in (("left", 0.62), ("right", 0.38)):
+        shoulder = spec.index.get(f"{side}_shoulder")
+        if shoulder is not None:
+            rest[shoulder], sway[shoulder] = (x, 0.45, 0.0), 0.0
+    data = rest + sway * np.sin(speed * times[:, None, None] + phase)
+    return LandmarkSequence(data, layout, timestamps=times, size=size)
+
+
+def clip(frames: int = 50, fps: float = 25.0, **options: Any) -> LandmarkSequence:
+    return motion(np.arange(frames) / fps, **options)
+
+
+def with_gaps(sequence: LandmarkSequence) -> LandmarkSequence:
+    """The left hand is missing for two frames, the right wrist for twenty, one finger always."""
+    data, index = sequence.data.copy(), sequence.spec.index
+    data[10:12, list(sequence.spec.parts["left_hand"])] = np.nan
+    data[20:40, index["right_wrist"]] = np.nan
+    data[:, index["right_hand_little_tip"]] = np.nan
+    return sequence.replace(data=data, visibility=None)
+
+
+# ------------------------------------------------------------------------------------------------------- what comes out
+
+
+def test_shapes_types_and_values() -> None:
+    batch = SignKeypointProcessor(LAYOUT)([clip(50), clip(20)], return_tensors="pt")
+    assert set(batch) == {"input_values", "attention_mask"}
+    assert batch["input_values"].shape == (2, 50, POINTS * 3) and str(batch["input_values"].dtype) == "torch.float32"
+    assert batch["attention_mask"].tolist() == [[1] * 50, [1] * 20 + [0] * 30]
+    assert str(batch["attention_mask"].dtype) == "torch.int64"
+    single = SignKeypointProcessor(LAYOUT)(clip(), return_tensors="np")
+    assert single["input_values"].shape == (1, 50, POINTS * 3) and single["input_values"].dtype == np.float32
+    assert single["attention_mask"].dtype == np.int64
+
+
+def test_padded_batch_equals_single_clips() -> None:
+    processor = SignKeypointProcessor(LAYOUT, features=("position", "velocity", "hand_shape"), smooth_window=5)
+    clips = [with_gaps(clip(50)), clip(1), with_gaps(clip(64, 30.0))]
+    batch = processor(clips, return_tensors="np")
+    for row, one in enumerate(clips):
+        alone = processor(one, return_tensors="np")["input_values"][0]
+        frames = batch["attention_mask"][row].sum()
+        assert frames == len(alone)
+        assert np.array_equal(batch["input_values"][row, :frames], alone)
+        assert (batch["input_values"][row, frames:] == 0).all()
+
+
+def test_padding_choices() -> None:
+    processor = SignKeypointProcessor(LAYOUT, max_frames=32, padding_value=-1.0)
+    batch = processor([clip(9), clip(20)], padding="max_length", return_tensors="np")
+    assert batch["input_values"].shape[1] == 32 and (batch["input_values"][0, 9:] == -1).all()
+    assert processor([clip(9)], padding="max_length", max_length=12, return_tensors="np")["attention_mask"].shape == (
+        1,
+        12,
+    )
+    assert processor([clip(9)], pad_to_multiple_of=8, return_tensors="np")["attention_mask"].shape == (1, 16)
+    loose = processor([clip(9), clip(20)], padding=False)
+    assert [len(values) for values in loose["input_values"]] == [9, 20]
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("layout", BUILT_IN_LAYOUTS)
+def test_feature_size_is_the_length_of_a_frame(layout: str, feature: str, dims: int) -> None:
+    try:
+        processor = SignKeypointProcessor(layout, features=(feature,), dims=dims, normalization="centroid")
+    except ValueError as error:
+        hands = {"left_hand", "right_hand"} <= set(get_layout(layout).parts)
+        bones = get_layout(layout).bones
+        assert (feature.startswith("hand_") and not hands) or (feature == "bone_direction" and not bones), error
+        return
+    values = processor.extract(clip(5, layout=layout))
+    assert values.shape == (5, processor.feature_size) and values.size and np.isfinite(values).all()
+
+
+def test_feature_size_of_several_features_is_their_sum() -> None:
+    names = tuple(FEATURES)
+    together = SignKeypointProcessor(LAYOUT, features=names)
+    alone = [SignKeypointProcessor(LAYOUT, features=(name,)) for name in names]
+    assert together.feature_size == sum(processor.feature_size for processor in alone)
+    np.testing.assert_array_equal(
+        together.extract(clip()), np.concatenate([processor.extract(clip()) for processor in alone], axis=1)
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- settings
+
+
+ROOT_SHOULDER = {"normalization": "root", "normalization_root": "left_shoulder"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "before"),
+    [
+        ({"layout": "hands-42", "normalization": "centroid"}, {}),
+        ({"features": ["velocity"]}, {}),
+        ({"dims": 2}, {}),
+        ({"normalization": "centroid"}, {}),
+        ({"normalization": "none"}, {}),
+        ({"normalization": "root", "normalization_root": "left_elbow"}, ROOT_SHOULDER),
+        ({"per_frame": True}, {"normalization": "centroid"}),
+        ({"dominant_hand": "left"}, {}),
+        ({"target_fps": 12.5}, {}),
+        ({"target_fps": None}, {}),
+        ({"max_frames": 20}, {}),
+        ({"num_frames": 31}, {}),
+        ({"max_gap": 0.0}, {}),
+        ({"max_gap": 2.0}, {}),
+        ({"smooth_window": 11}, {}),
+        ({"smooth_order": 1}, {"smooth_window": 11}),
+        ({"mean": [0.5] * POINTS * 3}, {}),
+        ({"std": [0.5] * POINTS * 3}, {}),
+        ({"padding_value": 9.0}, {}),
+    ],
+    ids=lambda settings: ",".join(f"{name}={str(value)[:12]}" for name, value in settings.items()) or "default",
+)
+def test_every_setting_changes_the_features_and_survives_saving(
+    changes: dict[str, Any], before: dict[str, Any], tmp_path: Path
+) -> None:
+    clips = [with_gaps(clip(60, 30.0)), clip(12)]
+    processor = SignKeypointProcessor(**{"layout": LAYOUT, **before, **changes})
+    values = processor(clips, return_tensors="np")["input_values"]
+    plain = SignKeypointProcessor(LAYOUT, **before)(clips, return_tensors="np")["input_values"]
+    assert values.shape != plain.shape or not np.allclose(values, plain)
+    processor.save_pretrained(tmp_path)
+    again = AutoFeatureExtractor.from_pretrained(tmp_path)
+    assert type(again) is SignKeypointProcessor
+    assert again.to_dict() == processor.to_dict()
+    assert np.array_equal(again(clips, return_tensors="np")["input_values"], values)
+
+
+def test_the_table_above_names_every_setting() -> None:
+    (mark,) = test_every_setting_changes_the_features_and_survives_saving.pytestmark
+    tested = {name for changes, _ in mark.args[1] for name in changes}
+    settings = set(inspect.signature(SignKeypointProcessor.__init__).parameters) - {"self", "kwargs"}
+    assert settings - {"layout_points"} == tested  # which has tests of its own below
+
+
+def test_dims_2_leaves_z_out_of_every_feature() -> None:
+    flat, deep = clip(), clip()
+    deep = deep.replace(data=deep.data + np.linspace(0, 3, POINTS, dtype=np.float32)[:, None] * [0, 0, 1])
+    features = ("position", "velocity", "hand_shape", "bone_direction")
+    processor = SignKeypointProcessor(LAYOUT, features=features, dims=2, normalization="none")
+    three = SignKeypointProcessor(LAYOUT, features=features, normalization="none")
+    size = processor.feature_size
+    assert size == three.feature_size * 2 // 3
+    # hand_shape is scaled by the palm's true length, which z belongs to; nothing else may change.
+    position_velocity = slice(0, POINTS * 4)
+    bones = slice(size - len(get_layout(LAYOUT).bones) * 2, size)
+    a, b = processor.extract(flat), processor.extract(deep)
+    assert np.array_equal(a[:, position_velocity], b[:, position_velocity])
+    assert np.array_equal(a[:, bones], b[:, bones])
+    assert not np.allclose(three.extract(flat), three.extract(deep))
+
+
+def test_length_max_frames_keeps_first_and_last_frame() -> None:
+    processor = SignKeypointProcessor(LAYOUT, max_frames=16)
+    long = clip(200)
+    prepared = processor.prepare(long)
+    assert len(prepared) == 16
+    unbounded = SignKeypointProcessor(LAYOUT, max_frames=1000).prepare(long)
+    np.testing.assert_allclose(prepared.data[[0, -1]], unbounded.data[[0, -1]], atol=1e-6)
+    assert prepared.timestamps[-1] == pytest.approx(199 / 25)
+    assert [len(processor.prepare(clip(frames))) for frames in (9, 16, 17)] == [9, 16, 16]
+
+
+@pytest.mark.parametrize("frames", [1, 5, 31, 300])
+def test_length_num_frames_holds_for_any_clip(frames: int) -> None:
+    processor = SignKeypointProcessor(LAYOUT, features=("position", "velocity"), num_frames=31)
+    values = processor.extract(clip(frames))
+    assert values.shape == (31, processor.feature_size) and np.isfinite(values).all()
+    if frames > 1:
+        free = SignKeypointProcessor(LAYOUT, max_frames=1000).extract(clip(frames))
+        np.testing.assert_allclose(values[[0, -1], : POINTS * 3], free[[0, -1]], atol=1e-5)
+
+
+def test_short_gaps_are_filled_and_long_ones_are_zero() -> None:
+    values = SignKeypointProcessor(LAYOUT).extract(with_gaps(clip())).reshape(50, POINTS, 3)
+    whole = SignKeypointProcessor(LAYOUT).extract(clip()).reshape(50, POINTS, 3)
+    index = get_layout(LAYOUT).index
+    np.testing.assert_allclose(
+        values[10:12, index["left_hand_wrist"]], whole[10:12, index["left_hand_wrist"]], atol=0.02
+    )
+    assert (values[20:40, index["right_wrist"]] == 0).all()
+    assert (values[:, index["right_hand_little_tip"]] == 0).all()
+
+
+def test_visibility_travels_as_a_feature() -> None:
+    sequence = clip().replace(visibility=np.full((50, POINTS), 0.25))
+    assert (SignKeypointProcessor(LAYOUT, features=("visibility",)).extract(sequence) == 0.25).all()
+
+
+# ------------------------------------------------------------------------------------------------------------------ time
+
+
+@pytest.mark.parametrize("rate", [15.0, 30.0, 60.0, "variable"])
+def test_any_frame_rate_means_the_same(rate: float | str) -> None:
+    if rate == "variable":
+        steps = np.random.default_rng(3).uniform(0.4, 1.6, 45)
+        times = np.concatenate([[0.0], np.cumsum(steps)]) * (2.0 / steps.sum())
+    else:
+        times = np.arange(int(2 * rate) + 1) / rate
+    processor = SignKeypointProcessor(LAYOUT, features=("position", "velocity"))
+    expected, got = processor.extract(clip(51)), processor.extract(motion(times))
+    assert got.shape == expected.shape == (51, processor.feature_size)
+    half = POINTS * 3
+    assert np.abs(got[:, :half] - expected[:, :half]).max() < 0.02  # shoulder widths
+    # Linear interpolation has the mean speed of a step: velocity is compared over the whole clip.
+    error = np.sqrt(((got[:, half:] - expected[:, half:]) ** 2).mean() / (expected[:, half:] ** 2).mean())
+    assert error < 0.15
+    without_clock = SignKeypointProcessor(LAYOUT, target_fps=None, max_frames=1000).extract(motion(times))
+    assert len(without_clock) == len(times)
+
+
+def test_velocity_is_per_second_whatever_the_clock() -> None:
+    times = np.arange(51) / 25
+    data = np.full((51, POINTS, 3), 0.5) + np.arange(POINTS)[None, :, None] * 0.001
+    data[..., 0] += 0.1 * times[:, None]  # 0.1 of the width a second
+    sequence = LandmarkSequence(data, LAYOUT, timestamps=times, size=(640, 480))
+    for fps in (10.0, 25.0, 50.0):
+        values = SignKeypointProcessor(
+            LAYOUT, features=("velocity",), normalization="none", target_fps=fps, max_frames=1000
+        ).extract(sequence)
+        np.testing.assert_allclose(values.reshape(-1, POINTS, 3)[..., 0], 64.0, rtol=1e-3)  # pixels a second
+
+
+# -------------------------------------------------------------------------------------------------------------- geometry
+
+
+def test_a_wide_clip_and_its_padded_square_give_the_same_features() -> None:
+    wide = clip(size=(1920, 1080))
+    square = wide.data.copy()
+    square[..., 1] = (square[..., 1] * 1080 + 420) / 1920
+    features = [name for name in FEATURES if name != "visibility"]
+    for normalization in ("shoulder", "centroid"):
+        processor = SignKeypointProcessor(LAYOUT, features=features, normalization=normalization)
+        np.testing.assert_allclose(
+            processor.extract(wide.replace(data=square, size=(1920, 1920))), processor.extract(wide), atol=2e-3
+        )
+
+
+def test_a_left_handed_signer_in_a_mirror_equals_the_right_handed_one() -> None:
+    right = clip()
+    left = mirror(right)
+    aware = SignKeypointProcessor(LAYOUT, dominant_hand="right")
+    np.testing.assert_allclose(aware.extract(left), aware.extract(right), atol=1e-5)
+    np.testing.assert_allclose(
+        SignKeypointProcessor(LAYOUT, dominant_hand="left").extract(right), aware_left := SignKeypointProcessor(LAYOUT).extract(left),
+        atol=1e-5,
+    )  # fmt: skip
+    assert not np.allclose(aware_left, SignKeypointProcessor(LAYOUT).extract(right), atol=0.1)
+
+
+def test_side_is_decided_before_the_layout_drops_the_hands() -> None:
+    register_layout("test-arms", get_layout(LAYOUT).points[:6])
+    right = clip()
+    arms = SignKeypointProcessor("test-arms", dominant_hand="right")
+    np.testing.assert_allclose(arms.extract(mirror(right)), arms.extract(right), atol=1e-5)
+
+
+def test_other_layouts_are_converted_by_name() -> None:
+    holistic = clip(layout="mediapipe-holistic")
+    processor = SignKeypointProcessor(LAYOUT)
+    assert np.array_equal(processor.extract(holistic), processor.extract(holistic.to_layout(LAYOUT)))
+
+
+# ---------------------------------------------------------------------------------------------------- standardisation
+
+
+def test_fit_equals_numpy_over_the_seen_values() -> None:
+    processor = SignKeypointProcessor(LAYOUT, features=("position", "velocity"), max_gap=0.0)
+    clips = [with_gaps(clip(50)), clip(30, 30.0), with_gaps(clip(64))]
+    raw = np.concatenate([_unfilled(processor, one) for one in clips])
+    assert processor.fit(clips) is processor
+    mean, std = np.nanmean(raw, axis=0), np.nanstd(raw, axis=0)
+    still = std < 1e-4
+    assert still.any()  # the shoulders
+    np.testing.assert_allclose(processor.mean, mean, atol=1e-6)
+    np.testing.assert_allclose(processor.std, np.where(still, 1.0, std), rtol=1e-4)
+    values = np.concatenate([processor.extract(one) for one in clips])
+    seen = ~np.isnan(raw)
+    np.testing.assert_allclose(values[seen], ((raw - mean) / np.where(still, 1.0, std))[seen], atol=1e-3)
+    assert (values[~seen] == 0).all()  # what was not seen is the mean, not a far-off value
+
+
+def _unfilled(processor: SignKeypointProcessor, sequence: LandmarkSequence) -> np.ndarray:
+    from signlang_hf.landmarks.features import extract_features
+
+    return extract_features(processor.prepare(sequence), processor.features, processor.dims).astype(np.float64)
+
+
+def test_fit_ignores_an_earlier_fit_and_saves_exactly(tmp_path: Path) -> None:
+    processor = SignKeypointProcessor(LAYOUT).fit([clip(9)])
+    clips = [clip(50), with_gaps(clip(64))]
+    fresh = SignKeypointProcessor(LAYOUT).fit(clips)
+    assert processor.fit(clips).to_dict() == fresh.to_dict()
+    processor.save_pretrained(tmp_path)
+    again = SignKeypointProcessor.from_pretrained(tmp_path)
+    assert again.mean == processor.mean and again.std == processor.std
+    assert np.array_equal(again.extract(clips[1]), processor.extract(clips[1]))
+
+
+def test_fit_takes_dataset_rows_and_a_generator() -> None:
+    clips = [clip(20), clip(30)]
+    rows = (to_row(one, id=str(i)) for i, one in enumerate(clips))
+    fitted, expected = SignKeypointProcessor(LAYOUT).fit(rows), SignKeypointProcessor(LAYOUT).fit(clips)
+    np.testing.assert_allclose(fitted.mean, expected.mean)
+
+
+def test_fit_on_nothing_says_so_and_changes_nothing() -> None:
+    processor = SignKeypointProcessor(LAYOUT).fit([clip()])
+    before = processor.to_dict()
+    with pytest.raises(ValueError, match="no clip"):
+        processor.fit([])
+    assert processor.to_dict() == before
+
+
+# ------------------------------------------------------------------------------------------------------------------ JSON
+
+
+def test_the_file_is_plain_json_and_its_derived_values_are_not_trusted(tmp_path: Path) -> None:
+    SignKeypointProcessor(LAYOUT).save_pretrained(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    saved = json.loads(path.read_text())
+    assert saved["feature_size"] == POINTS * 3 and saved["layout_points"] is None
+    path.write_text(json.dumps({**saved, "feature_size": 5, "sampling_rate": 1, "dims": 2}))
+    again = AutoFeatureExtractor.from_pretrained(tmp_path)
+    assert again.feature_size == POINTS * 2 and again.sampling_rate == 25.0
+
+
+def test_a_file_of_the_other_transformers_generation_loads(tmp_path: Path) -> None:
+    # Both write the same text; this is it.
+    text = """{
+      "auto_map": {"AutoFeatureExtractor": "processing_keypoint.SignKeypointProcessor"},
+      "dims": 3, "dominant_hand": "right", "feature_extractor_type": "SignKeypointProcessor", "feature_size": 145,
+      "features": ["position", "visibility"], "layout": "isl-48", "layout_points": null, "max_frames": 64,
+      "max_gap": 0.5, "mean": null, "normalization": "shoulder", "normalization_root": null, "num_frames": null,
+      "padding_side": "right", "padding_value": 0.0, "per_frame": false, "return_attention_mask": true,
+      "sampling_rate": 25.0, "smooth_order": 3, "smooth_window": 0, "std": null, "target_fps": 25.0
+    }"""
+    (tmp_path / "preprocessor_config.json").write_text(text)
+    processor = AutoFeatureExtractor.from_pretrained(tmp_path)
+    assert processor.dominant_hand == "right" and processor.features == ["position", "visibility"]
+    expected = SignKeypointProcessor("isl-48", dominant_hand="right", features=("position", "visibility"))
+    assert {**processor.to_dict(), "auto_map": None} == {**expected.to_dict(), "auto_map": None}
+    processor.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert written == {**json.loads(text), "feature_size": 192}
+
+
+def test_a_users_layout_travels_to_a_process_that_never_heard_of_it(tmp_path: Path) -> None:
+    points = ["left_shoulder", "right_shoulder", "left_hand_wrist", "right_hand_wrist", "antenna"]
+    register_layout("test-martian", points)
+    processor = SignKeypointProcessor("test-martian", features=("position", "velocity"))
+    assert processor.layout_points == points
+    sequence = clip(layout="test-martian")
+    processor.save_pretrained(tmp_path)
+    sequence.save(tmp_path / "clip.npz")
+    np.save(tmp_path / "bare.npy", sequence.data)
+    script = """
+import sys, numpy as np, signlang_hf
+assert "test-martian" not in signlang_hf.list_layouts()
+processor = signlang_hf.SignKeypointProcessor.from_pretrained(sys.argv[1])
+assert signlang_hf.get_layout("test-martian").points[-1] == "antenna"
+np.save(sys.argv[1] + "/values.npy", processor.extract(signlang_hf.load_landmarks(sys.argv[1] + "/clip.npz")))
+np.save(sys.argv[1] + "/bare_values.npy", processor.extract(np.load(sys.argv[1] + "/bare.npy")))
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.load(tmp_path / "values.npy"), processor.extract(sequence))
+    assert np.array_equal(np.load(tmp_path / "bare_values.npy"), processor.extract(sequence.data))
+
+
+def test_point_names_in_the_file_register_the_layout() -> None:
+    processor = SignKeypointProcessor("test-trio", layout_points=["left_shoulder", "right_shoulder", "nose"])
+    assert "test-trio" in list_layouts() and processor.feature_size == 9
+    with pytest.raises(ValueError, match="'test-trio' with other points is already registered"):
+        SignKeypointProcessor("test-trio", layout_points=["left_shoulder", "right_shoulder", "left_ear"])
+
+
+# ------------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layout": "no-such"}, "Unknown layout 'no-such'; known are mediapipe-holistic"),
+        ({"features": ("speed",)}, "Unknown feature 'speed'; known are position"),
+        ({"features": ()}, "at least one feature"),
+        (
+            {"layout": "boston-3", "features": ("bone_direction",)},
+            "'boston-3' has nothing that bone_direction could show",
+        ),
+        ({"dims": 4}, "dims is 4; it must be 2 or 3"),
+        ({"normalization": "hips"}, "normalization is 'hips'; choose one of shoulder"),
+        ({"normalization": "root", "normalization_root": "tail"}, "'isl-48' has no point tail"),
+        ({"layout": "hands-42"}, "'hands-42' has no point left_shoulder, right_shoulder"),
+        ({"layout": "kinect-20", "features": ("hand_shape",)}, "'kinect-20' has no left_hand or right_hand"),
+        ({"dominant_hand": "both"}, "dominant_hand is 'both'"),
+        ({"target_fps": 0}, "fps is 0; it must be a positive number"),
+        ({"target_fps": -1.0}, "fps is -1.0"),
+        ({"max_frames": 0}, "max_frames and num_frames must be at least 1"),
+        ({"num_frames": 0}, "max_frames and num_frames must be at least 1"),
+        ({"smooth_window": 4}, "odd window above the order; got window=4"),
+        ({"smooth_window": 3}, "window=3, order=3"),
+        ({"mean": [0.0]}, "mean has 1 values; the features have 144"),
+        ({"std": [1.0] * 145}, "std has 145 values; the features have 144"),
+    ],
+)
+def test_settings_that_cannot_work_fail_when_the_processor_is_made(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SignKeypointProcessor(**{"layout": LAYOUT, **settings})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: clip(0), "no frames; at least one"),
+        (lambda: np.zeros((5, 47, 3)), "have 47 points; the layout has 48"),
+        (lambda: np.zeros((5, 48)), r"got ndarray of shape \(5, 48\)"),
+        (lambda: np.zeros((5, 48, 3), complex), "complex"),
+        (lambda: "clip.npz", "got str"),
+        (lambda: None, "got NoneType"),
+        (lambda: {"label": 3}, "The row has no landmarks and no layout"),
+        (lambda: {"landmarks": np.zeros((2, 3, 3)), "layout": "nope"}, "Unknown layout 'nope'"),
+        (lambda: LandmarkSequence(np.zeros((4, 3, 3)), "boston-3", fps=25, units="unknown"), "share|has no point"),
+        (lambda: LandmarkSequence(np.zeros((4, 48, 3)), LAYOUT, fps=25), "need the picture's size"),
+        (lambda: np.full((4, 48, 3), np.inf), "infinite"),
+    ],
+)
+def test_clips_that_cannot_be_used_say_why(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SignKeypointProcessor(LAYOUT)([clip(3), make()])
+
+
+def test_ragged_lists_and_empty_batches_say_so() -> None:
+    processor = SignKeypointProcessor(LAYOUT)
+    with pytest.raises(ValueError, match="got list"):
+        processor.extract([[[0.0, 1.0, 2.0]], [[0.0]]])
+    with pytest.raises(ValueError, match="no clip in the batch"):
+        processor([])
+    with pytest.raises(TypeError, match="return_tensor"):
+        processor(clip(), return_tensor="pt")
+
+
+def test_a_clip_without_anybody_is_all_zero() -> None:
+    values = SignKeypointProcessor(LAYOUT, features=("position", "velocity", "presence")).extract(
+        clip().replace(data=np.full((50, POINTS, 3), np.nan), visibility=None)
+    )
+    assert (values == 0).all()
