@@ -4,16 +4,18 @@
     accelerate launch recipes/train_isolated.py --dataset landmark_folder --data_dir my_signs --num_train_epochs 60
 
 Every argument of the three groups (``--help`` lists them) can stand in the YAML file or on the command line; the command line
-wins. Running the same command again resumes from the last checkpoint. ``--leave_one_signer_out true`` trains one model for each
-signer and prints mean and spread.
+wins. Running the same command again resumes from the last checkpoint; a finished run or fold is read and not trained again.
+``--leave_one_signer_out true`` trains one model for each signer and prints mean and spread.
 """
 
 from __future__ import annotations
 
 import copy
+import os
+import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +23,16 @@ from datasets import DatasetDict
 from rich.console import Console
 from rich.table import Table
 
+from signlang_hf.compat import TRANSFORMERS_V5
 from signlang_hf.data import load_dataset
-from signlang_hf.data.leaks import check_leaks
+from signlang_hf.data.leaks import LeakError, check_leaks
 from signlang_hf.data.splits import leave_one_signer_out, signer_disjoint_split, stratified_split
 from signlang_hf.hub import push_to_hub
 from signlang_hf.training.arguments import DataArguments, ModelArguments, SignTrainingArguments, parse
-from signlang_hf.training.cards import launch_command, save_training_card
+from signlang_hf.training.cards import launch_command, save_training_card, test_rows
+from signlang_hf.training.checkpoints import write_json
 from signlang_hf.training.isolated import IsolatedResult, train_isolated
-from signlang_hf.training.results import ResultRow, save_results
+from signlang_hf.training.results import BENCHMARKS, ResultRow, save_results
 
 console = Console()
 
@@ -36,9 +40,13 @@ console = Console()
 def main(argv: list[str] | None = None) -> IsolatedResult | None:
     model_args, data_args, args = parse(argv)
     command = launch_command("recipes/train_isolated.py", argv)
+    if data_args.benchmark is not None and data_args.benchmark not in BENCHMARKS:
+        raise ValueError(f"Unknown benchmark {data_args.benchmark!r}; known are {', '.join(BENCHMARKS)}.")
     if data_args.leave_one_signer_out:
         cross_validate(model_args, data_args, args, command)
         return None
+    if args.push_to_hub and args.should_save:
+        check_hub(args)
 
     # Data
     splits = load_splits(data_args, seed=args.seed)
@@ -52,10 +60,35 @@ def main(argv: list[str] | None = None) -> IsolatedResult | None:
         save_training_card(result, data_args, args, splits, command)
         if result.metrics:
             show_result(result)
+        if result.metrics and data_args.benchmark:
+            rows = test_rows(result, model_args.model_type, "test", command, seeds=(args.seed,))
+            console.print(f"Wrote {save_results(data_args.benchmark, [*rows[0], *rows[1]])}")
         console.print(f"Wrote {result.folder}")
         if args.push_to_hub:
             console.print(f"Pushed to {push(result, args)}")
     return result
+
+
+def check_hub(args: SignTrainingArguments) -> None:
+    """Make the repository now: that a run may not push is better known before training than after it."""
+    from huggingface_hub import constants, create_repo, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        raise ConnectionError(
+            "Cannot push to the Hub in offline mode; unset HF_HUB_OFFLINE or leave --push_to_hub out."
+        )
+    if not (args.hub_token or get_token()):
+        raise PermissionError("Pushing needs a Hub token: run 'hf auth login', set HF_TOKEN or pass --hub_token.")
+    repo = args.hub_model_id or Path(args.output_dir).name
+    try:
+        create_repo(repo, private=bool(args.hub_private_repo), token=args.hub_token, exist_ok=True)
+    except Exception as error:  # requests, httpx and their kin share no base class across huggingface_hub's versions
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 401:
+            raise PermissionError("The Hub does not accept this token; run 'hf auth login' or pass another.") from error
+        if status == 403:
+            raise PermissionError(f"Cannot push to {repo}: the token has no right to write there.") from error
+        raise ConnectionError(f"Cannot push to {repo}: {str(error).strip().splitlines()[-1]}") from error
 
 
 def push(result: IsolatedResult, args: SignTrainingArguments) -> str:
@@ -64,7 +97,7 @@ def push(result: IsolatedResult, args: SignTrainingArguments) -> str:
         result.folder,
         args.hub_model_id or result.folder.name,
         private=bool(args.hub_private_repo),
-        revision=getattr(args, "hub_revision", None),
+        revision=args.hub_revision,
         token=args.hub_token,
         commit_message="End of training",
     )
@@ -78,9 +111,15 @@ def load_splits(data_args: DataArguments, seed: int) -> DatasetDict:
     if data_args.train_split not in loaded:
         raise ValueError(f"There is no split '{data_args.train_split}'; the dataset has {', '.join(loaded)}.")
     splits = DatasetDict(train=loaded[data_args.train_split])
-    for name, source in (("validation", data_args.validation_split), ("test", data_args.test_split)):
+    defaults = {field.name: field.default for field in fields(DataArguments)}
+    for name in ("validation", "test"):
+        source = getattr(data_args, f"{name}_split")
         if source in loaded and source != data_args.train_split:
             splits[name] = loaded[source]
+        elif source != defaults[f"{name}_split"]:
+            raise ValueError(
+                f"There is no split '{source}' beside the training split; the dataset has {', '.join(loaded)}."
+            )
     if "validation" not in splits and data_args.validation_size:
         carve = signer_disjoint_split if data_args.validation_by == "signer" else stratified_split
         carved = carve(splits["train"], test_size=data_args.validation_size, seed=seed)
@@ -100,7 +139,7 @@ def refuse_leaks(splits: DatasetDict, data_args: DataArguments) -> None:
 
 
 def folds(data_args: DataArguments, seed: int) -> Iterator[tuple[str, DatasetDict]]:
-    """One fold for each signer of the training split."""
+    """One fold for each signer of the training split, or for those that ``--folds`` names."""
     rows = load_dataset(
         data_args.dataset,
         data_args.data_dir,
@@ -108,35 +147,55 @@ def folds(data_args: DataArguments, seed: int) -> Iterator[tuple[str, DatasetDic
         num_proc=data_args.num_proc,
         **data_args.dataset_options,
     )
-    for signer, splits in leave_one_signer_out(
-        rows, validation_size=data_args.validation_size, validation_by=data_args.validation_by, seed=seed
-    ):
-        if data_args.folds is None or signer in data_args.folds:
-            yield signer, splits
+    every = dict(
+        leave_one_signer_out(
+            rows, validation_size=data_args.validation_size, validation_by=data_args.validation_by, seed=seed
+        )
+    )
+    wanted = list(every) if data_args.folds is None else data_args.folds
+    unknown = [signer for signer in wanted if signer not in every]
+    if unknown:
+        raise ValueError(f"No signer is called {', '.join(unknown)}; the signers are {', '.join(every)}.")
+    for signer in wanted:
+        yield signer, every[signer]
+
+
+def fold_arguments(args: SignTrainingArguments, signer: str) -> SignTrainingArguments:
+    """The arguments with a folder of the fold's own, also for its logs."""
+    fold_args = copy.copy(args)
+    fold_args.output_dir = str(Path(args.output_dir) / re.sub(r"[/\\:]", "_", signer))
+    if not TRANSFORMERS_V5 and args.logging_dir.startswith(args.output_dir):  # transformers 5 follows output_dir
+        fold_args.logging_dir = os.path.join(fold_args.output_dir, os.path.relpath(args.logging_dir, args.output_dir))
+    return fold_args
 
 
 def cross_validate(
     model_args: ModelArguments, data_args: DataArguments, args: SignTrainingArguments, command: str
 ) -> None:
     """All folds, one after the other, then mean and spread. A fold that is finished is not trained again."""
+    if args.push_to_hub:
+        raise ValueError(
+            "Leaving one signer out trains a model for each signer; push one of them with 'signlang push'."
+        )
     results: dict[str, IsolatedResult] = {}
     for signer, splits in folds(data_args, args.seed):
-        fold_args = copy.copy(args)
-        fold_args.output_dir = str(Path(args.output_dir) / signer)
         refuse_leaks(splits, data_args)
-        results[signer] = train_isolated(model_args, data_args, fold_args, splits)
-        if results[signer].trainer.is_world_process_zero():
+        results[signer] = train_isolated(model_args, data_args, fold_arguments(args, signer), splits)
+        if args.should_save:
             accuracy = results[signer].metrics["accuracy"]
             console.print(
                 f"{signer}: top-1 {100 * accuracy:.1f} %, 1-NN {100 * results[signer].baseline['accuracy']:.1f} %"
             )
-    if not results:
-        raise ValueError(f"None of the folds {data_args.folds} is a signer of the dataset.")
-    if next(iter(results.values())).trainer.is_world_process_zero():
+    if args.should_save:
         show_folds(results)
+        rows = fold_rows(results, model_args, args, command)
         if data_args.benchmark:
-            path = save_results(data_args.benchmark, fold_rows(results, model_args, args, command))
-            console.print(f"Wrote {path}")
+            console.print(f"Wrote {save_results(data_args.benchmark, rows)}")
+        summary = {f"{row.model}, {row.metric}": {"mean": row.value, "std": row.spread} for row in rows if row.headline}
+        by_signer = {signer: {"metrics": one.metrics, "baseline": one.baseline} for signer, one in results.items()}
+        console.print(
+            f"Wrote {write_json(Path(args.output_dir) / 'folds.json', {'mean': summary, 'folds': by_signer})}"
+        )
 
 
 def fold_rows(
@@ -193,5 +252,11 @@ def show_folds(results: dict[str, IsolatedResult]) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except LeakError as error:
+        sys.exit(
+            f"train_isolated: {error}\nHere that is --allow_leaks true; --signer_independent false if signers may recur."
+        )
+    except (ValueError, FileNotFoundError, ImportError, PermissionError, ConnectionError) as error:
         sys.exit(f"train_isolated: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train_isolated: interrupted; run the same command again to go on.")

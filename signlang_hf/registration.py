@@ -5,10 +5,6 @@ should not pay. So ``import signlang_hf`` leaves a note instead: as soon as tran
 ``from transformers import AutoModel`` or ``pipeline`` does), :mod:`signlang_hf.models` is imported, which registers
 itself; the same for its pipelines and :mod:`signlang_hf.pipelines`. Both happen before the user's own import statement
 returns. If transformers has loaded a registry already, ours follows at once.
-
-The note lies in two places: in the import of transformers' modules, and in the attribute that ``from transformers import …``
-asks for. The first is needed for ``import transformers.pipelines``; the second is there because several threads may ask at
-once, and only there does a thread hold no import lock that another one could be waiting for.
 """
 
 from __future__ import annotations
@@ -16,12 +12,10 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
 
 _AUTO = "transformers.models.auto"
 # Which of our packages registers itself once one of these modules is there.
@@ -31,11 +25,16 @@ _TRIGGERS: dict[str, tuple[str, ...]] = {
     ),
     "signlang_hf.pipelines": ("transformers.pipelines",),
 }
-_thread = threading.local()
 
 
 class _AfterTransformers(MetaPathFinder):
-    """Watches the import of transformers' modules."""
+    """Watches the import of transformers' modules; acts when the outermost of them has finished.
+
+    Only then is no transformers module half initialised, and ours can import whatever they need.
+    """
+
+    def __init__(self) -> None:
+        self.local = threading.local()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -48,70 +47,27 @@ class _AfterTransformers(MetaPathFinder):
         execute = spec.loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:
-            with _then_register(fullname):
+            self.local.depth = getattr(self.local, "depth", 0) + 1
+            try:
                 execute(module)
-            if fullname == "transformers":
-                _watch_attributes(sys.modules[fullname])
+            finally:
+                self.local.depth -= 1
+            if self.local.depth == 0:
+                register_loaded()
 
         # On this one loader only: replacing it would hide what importlib.resources and inspect ask of it.
         spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec
 
 
-def _watch_attributes(transformers: ModuleType) -> None:
-    class Watched(type(transformers)):  # type: ignore[misc]
-        def __getattr__(self, name: str) -> Any:
-            with _then_register():
-                value = super().__getattr__(name)
-                if _pending():
-                    vars(self).pop(name, None)  # not kept yet, so other threads come by here as well, and wait
-                return value
-
-        def __reduce__(self) -> Any:  # datasets hashes functions that use transformers by pickling what they refer to
-            return importlib.import_module, (self.__name__,)
-
-    transformers.__class__ = Watched
-
-
-@contextmanager
-def _then_register(module: str = "") -> Iterator[None]:
-    """Registers after the outermost of nested imports, when no transformers module of this thread is half initialised and
-    ours can import whatever they need. ``module`` is what is being imported."""
-    _thread.depth = getattr(_thread, "depth", 0) + 1
-    try:
-        yield
-    finally:
-        _thread.depth -= 1
-    if _thread.depth == 0:
-        register_loaded(module)
-
-
-def register_loaded(finished: str = "") -> None:
-    """Import those of our packages whose registry in transformers is loaded, or wait while another thread does.
-
-    ``finished`` is a module that is loaded although Python's import has not yet come to its end.
-    """
-    for package in _pending(finished):
-        importlib.import_module(package)
-
-
-def _pending(finished: str = "") -> list[str]:
-    return [
-        package
-        for package, triggers in _TRIGGERS.items()
-        if not _is_loaded(package) and any(trigger == finished or _is_loaded(trigger) for trigger in triggers)
-    ]
-
-
-def _is_loaded(module: str) -> bool:
-    """Whether a module is there and has been executed to its end."""
-    spec = getattr(sys.modules.get(module), "__spec__", None)
-    return spec is not None and not getattr(spec, "_initializing", False)
+def register_loaded() -> None:
+    """Import those of our packages whose registry in transformers is loaded."""
+    for package, triggers in _TRIGGERS.items():
+        if package not in sys.modules and any(trigger in sys.modules for trigger in triggers):
+            importlib.import_module(package)
 
 
 def install() -> None:
     """Start watching; called once by ``import signlang_hf``."""
     sys.meta_path.insert(0, _AfterTransformers())
-    if sys.modules.get("transformers") is not None:
-        _watch_attributes(sys.modules["transformers"])
     register_loaded()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from transformers import TrainingArguments
 
@@ -27,7 +29,10 @@ class ModelArguments:
 
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "Folder or Hub id to fine-tune; its processor is kept. Default: train from scratch."},
+        metadata={
+            "help": "Folder or Hub id to fine-tune; its processor is kept, and its head where it knows the same labels. "
+            "Default: train from scratch."
+        },
     )
     model_type: str = field(
         default="signlang_transformer", metadata={"help": "Family of a model trained from scratch."}
@@ -90,6 +95,8 @@ class DataArguments:
         self.augment = _parsed("augment", self.augment)
         if not 0 <= self.validation_size < 1:
             raise ValueError(f"validation_size is {self.validation_size}; it must be in [0, 1).")
+        if self.validation_by not in ("clip", "signer"):
+            raise ValueError(f"validation_by is {self.validation_by!r}; choose 'clip' or 'signer'.")
 
 
 @dataclass
@@ -111,6 +118,10 @@ class SignTrainingArguments(TrainingArguments):
     logging_strategy: str = field(default="epoch", metadata={"help": "As in transformers."})
     save_total_limit: int | None = field(default=2, metadata={"help": "As in transformers."})
     metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "As in transformers."})
+    hub_strategy: str = field(
+        default="end",
+        metadata={"help": "As in transformers; whatever it is, the last commit is the whole model folder."},
+    )
     early_stopping_patience: int = field(
         default=15, metadata={"help": "Stop after so many evaluations without improvement; 0 never stops early."}
     )
@@ -123,13 +134,45 @@ class SignTrainingArguments(TrainingArguments):
 def parse(
     argv: list[str] | None = None,
 ) -> tuple[ModelArguments, DataArguments, SignTrainingArguments]:
-    """The three argument groups from ``argv`` (default: the command line), with ``--config file.yaml`` below the flags."""
+    """The three argument groups from ``argv`` (default: the command line), with ``--config file.yaml`` below the flags.
+
+    Raises:
+        ValueError: an argument that does not exist or cannot be read, or a file that is no YAML mapping.
+        FileNotFoundError: no such file.
+    """
     try:
         from trl import TrlParser
     except ImportError:
         raise ImportError('The recipes need trl: pip install "signlang-hf[train]"') from None
+    from yaml import YAMLError
+
+    def refuse(message: str) -> NoReturn:  # instead of argparse's pages of usage
+        raise ValueError(f"{message[:1].upper()}{message[1:]}; --help lists all arguments.")
+
     parser = TrlParser((ModelArguments, DataArguments, SignTrainingArguments))
-    return parser.parse_args_and_config(argv)
+    parser.error = refuse
+    argv = [part for flag in (sys.argv[1:] if argv is None else argv) for part in _apart(flag)]
+    if argv[-1:] == ["--config"]:
+        refuse("argument --config: expected one argument")
+    try:
+        *groups, from_file, from_flags = parser.parse_args_and_config(
+            argv, return_remaining_strings=True, separate_remaining_strings=True
+        )
+    except YAMLError as error:
+        raise ValueError(
+            f"{argv[argv.index('--config') + 1]} is not valid YAML: {' '.join(str(error).split())}"
+        ) from None
+    unknown = [flag.partition("=")[0] for flag in (*from_file, *from_flags) if flag.startswith("--")] or from_flags
+    if unknown:
+        known = [option for action in parser._actions for option in action.option_strings]
+        close = [match for flag in unknown for match in difflib.get_close_matches(flag, known, n=1)]
+        refuse(f"unknown argument {', '.join(unknown)}" + (f" (did you mean {', '.join(close)}?)" if close else ""))
+    return tuple(groups)
+
+
+def _apart(flag: str) -> list[str]:
+    """``--config=file`` as two words; the parser below looks for the bare ``--config``."""
+    return flag.split("=", 1) if flag.startswith("--config=") else [flag]
 
 
 __all__ = ["DataArguments", "ModelArguments", "SignTrainingArguments", "parse"]

@@ -61,6 +61,11 @@ def test_rows(
     return rows[0], rows[1]
 
 
+def _name(data_args: DataArguments) -> str:
+    """The dataset without the path to it."""
+    return Path(data_args.dataset).name if Path(data_args.dataset).is_dir() else data_args.dataset
+
+
 def save_training_card(
     result: IsolatedResult, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict, command: str
 ) -> Path:
@@ -71,7 +76,7 @@ def save_training_card(
     if result.metrics:
         held_out = f" ({', '.join(signers['test'])} held out)" if 0 < len(signers["test"]) <= 4 else ""
         results, baselines = test_rows(
-            result, result.folder.name, f"test{held_out}", command, benchmark=data_args.dataset, seeds=(args.seed,)
+            result, result.folder.name, f"test{held_out}", command, benchmark=_name(data_args), seeds=(args.seed,)
         )
     return save_model_card(
         result.folder,
@@ -79,7 +84,7 @@ def save_training_card(
         summary=f"Recognises one of {len(splits['train'].features['label'].names)} signs in a clip of landmarks or video.",
         datasets=[
             TrainingData(
-                data_args.dataset,
+                _name(data_args),
                 data_args.dataset_license or "unknown",
                 description=f"{len(splits['train'])} training clips by {len(signers['train']) or 'unknown'} signers",
             )

@@ -1,4 +1,4 @@
-"""Resuming: which checkpoint is whole, and whether it belongs to the run that wants it."""
+"""Resuming: which checkpoint is whole, whether it belongs to the run that wants it, and whether that run is finished."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from typing import Any
 from ..landmarks.files import atomic_write
 
 _SETTINGS = "run_settings.json"
+STATE = "trainer_state.json"
+"""The Trainer's own account of a run."""
+RESULTS = "results.json"
+"""What a run measured; written last, so a folder that has it is finished."""
 
 
 def write_json(path: Path, content: Any) -> Path:
@@ -29,7 +33,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     for candidate in folder.glob("checkpoint-*"):
         step = re.fullmatch(r"checkpoint-(\d+)", candidate.name)
         try:
-            json.loads((candidate / "trainer_state.json").read_text())
+            json.loads((candidate / STATE).read_text())
         except (OSError, ValueError):
             continue
         if step:
@@ -37,21 +41,52 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(found)[1] if found else None
 
 
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+def stopped_early(checkpoint: Path) -> bool:
+    """Whether training had decided to stop when it wrote the checkpoint; the Trainer itself forgets that on resuming."""
+    state = json.loads((checkpoint / STATE).read_text())
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {})
+    return bool(control.get("args", {}).get("should_training_stop"))
+
+
+def claim(folder: Path, settings: Mapping[str, Any]) -> bool:
     """Record the settings of a run in its folder, or check them against those it was started with.
+
+    A run that has left neither checkpoint nor results (its settings were wrong, or it was stopped at once) binds nobody.
+
+    Returns:
+        Whether the run is finished: its results are there.
 
     Raises:
         ValueError: the folder belongs to a run with other settings; says which.
     """
     path = folder / _SETTINGS
     settings = json.loads(json.dumps(settings))
-    if not path.is_file():
+    finished = (folder / RESULTS).is_file()
+    bound = finished or last_checkpoint(folder) is not None
+    if bound and not path.is_file():
+        raise ValueError(f"{folder} holds a run of unknown settings; choose another --output_dir or delete it.")
+    if not bound:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
-        return
-    before = json.loads(path.read_text())
-    changed = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
+        return False
+    before, now = _flat(json.loads(path.read_text())), _flat(settings)
+    changed = [
+        key if len(f"{before.get(key)}{now.get(key)}") > 60 else f"{key} was {before.get(key)}, is {now.get(key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
     if changed:
+        more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
         raise ValueError(
-            f"{folder} holds a run with other settings ({', '.join(changed)}); choose another --output_dir or delete it."
+            f"{folder} holds a run with other settings ({'; '.join(changed[:4])}{more}); choose another --output_dir or "
+            "delete it."
         )
+    return finished
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"model": {"hidden_size": 8}}`` → ``{"model.hidden_size": 8}``"""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

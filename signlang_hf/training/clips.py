@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,20 +29,36 @@ class ClipDataset(torch.utils.data.Dataset):
         processor: keypoint processor.
         augmenter: None for evaluation.
         seed: of the augmentation.
+        labels: for each class of the dataset its place in the model's output; default: the same order.
     """
 
     def __init__(
-        self, rows: Dataset, processor: SequenceFeatureExtractor, augmenter: Augmenter | None = None, seed: int = 0
+        self,
+        rows: Dataset,
+        processor: SequenceFeatureExtractor,
+        augmenter: Augmenter | None = None,
+        seed: int = 0,
+        labels: Sequence[int] | None = None,
     ) -> None:
         self.rows = rows.with_format("numpy")
         self.processor = processor
         self.augmenter = augmenter
         self.seed = seed
-        self.epoch = 0
+        self.labels = labels
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see it change
+
+    @property
+    def epoch(self) -> int:
+        """Epoch that augmentation draws for."""
+        return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Accelerate's data loader at the start of each epoch."""
-        self.epoch = epoch
+        """To be called at the start of each epoch.
+
+        Accelerate's data loader does so, but neither on several processes nor in an epoch that is resumed in its middle;
+        :func:`.isolated.train_isolated` calls it in every case.
+        """
+        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -50,7 +68,11 @@ class ClipDataset(torch.utils.data.Dataset):
         sequence = to_sequence(row)
         if self.augmenter is not None:
             sequence = self.augmenter(sequence, np.random.default_rng([self.seed, self.epoch, int(index)]))
-        return {"input_values": self.processor.extract(sequence), "labels": int(row["label"])}
+        label = int(row["label"])
+        if label < 0:
+            raise ValueError(f"Clip {row['id']} has no label.")
+        label = label if self.labels is None else int(self.labels[label])
+        return {"input_values": self.processor.extract(sequence), "labels": label}
 
 
 @dataclass
@@ -67,3 +89,13 @@ class ClipCollator:
         )
         batch["labels"] = torch.tensor([clip["labels"] for clip in clips])
         return dict(batch)
+
+
+def digest(rows: Dataset) -> str:
+    """Hash of what is trained on: ids, labels, frame rates and landmarks of all rows, in their order."""
+    found = hashlib.blake2b(digest_size=16)
+    for row in rows.select_columns(["id", "label", "fps", "landmarks"]).with_format("numpy"):
+        landmarks = np.ascontiguousarray(row["landmarks"], np.float32)
+        found.update(repr([str(row["id"]), int(row["label"]), str(row["fps"]), landmarks.shape]).encode())
+        found.update(landmarks.tobytes())
+    return found.hexdigest()

@@ -58,11 +58,11 @@ def predict(
     positions = label_positions(model, label_names(rows))
     model.eval()
     loader: Any = torch.utils.data.DataLoader(
-        ClipDataset(rows, processor), batch_size=batch_size, collate_fn=ClipCollator(processor)
+        ClipDataset(rows, processor, labels=positions), batch_size=batch_size, collate_fn=ClipCollator(processor)
     )
     logits, references = [], []
     for batch in tqdm(loader, desc="evaluating", unit="batch", disable=not progress, leave=False):
-        references.append(positions[batch.pop("labels").numpy()])
+        references.append(batch.pop("labels").numpy())
         logits.append(
             model(**{name: value.to(model.device) for name, value in batch.items()}).logits.float().cpu().numpy()
         )

@@ -1,0 +1,150 @@
+"""Arguments from YAML and flags: flags win, everything unknown is refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import transformers
+
+from signlang_hf.training.arguments import DataArguments, ModelArguments, SignTrainingArguments, parse
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "recipes" / "configs").glob("*.yaml"))
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a YAML file and gives its path."""
+
+    def write(text: str) -> str:
+        (tmp_path / "run.yaml").write_text(text)
+        return str(tmp_path / "run.yaml")
+
+    return write
+
+
+def test_defaults_suit_small_keypoint_models():
+    model, data, training = parse([])
+    assert (type(model), type(data), type(training)) == (ModelArguments, DataArguments, SignTrainingArguments)
+    assert model.model_type == "signlang_transformer"
+    assert model.model == model.processor == data.augment == data.dataset_options == {}
+    assert training.early_stopping_patience == 15
+    assert training.keep_best is True
+    assert training.remove_unused_columns is False
+    assert training.report_to == ["tensorboard"]
+    assert training.eval_strategy == training.save_strategy == training.logging_strategy == "epoch"
+
+
+def test_flags_win_over_the_file(config):
+    path = config(
+        "dataset: landmark_folder\n"
+        "model:\n  hidden_size: 32\n"
+        "augment:\n  shear: 0.0\n"
+        "learning_rate: 1e-3\n"  # YAML reads this as a text
+        "num_train_epochs: 7\n"
+        "folds: [anna, ben]\n"
+    )
+    for words in (["--config", path], [f"--config={path}"]):
+        model, data, training = parse([*words, "--learning_rate", "0.5", "--model", '{"hidden_size": 8}'])
+        assert data.dataset == "landmark_folder"
+        assert data.folds == ["anna", "ben"]
+        assert data.augment == {"shear": 0.0}
+        assert model.model == {"hidden_size": 8}
+        assert training.learning_rate == 0.5
+        assert training.num_train_epochs == 7
+    assert parse(["--config", path])[2].learning_rate == 1e-3
+
+
+def test_any_argument_of_the_trainer_is_taken():
+    wanted = {
+        "use_cpu": "true", "bf16": "true", "gradient_accumulation_steps": "4", "optim": "adafactor",
+        "lr_scheduler_type": "cosine", "save_strategy": "steps", "save_steps": "9", "report_to": "none",
+        "hub_strategy": "every_save",
+    }  # fmt: skip
+    _, _, training = parse([word for name, value in wanted.items() for word in (f"--{name}", value)])
+    assert training.bf16
+    assert training.gradient_accumulation_steps == 4
+    assert training.optim == "adafactor"
+    assert training.lr_scheduler_type == "cosine"
+    assert (training.save_strategy, training.save_steps) == ("steps", 9)
+    assert training.report_to == []
+    assert training.hub_strategy == "every_save"
+    assert isinstance(training, transformers.TrainingArguments)
+
+
+def test_every_argument_of_transformers_is_an_argument_here():
+    ours, theirs = SignTrainingArguments.__dataclass_fields__, transformers.TrainingArguments.__dataclass_fields__
+    assert not set(theirs) - set(ours)
+    for group in (ModelArguments, DataArguments):
+        assert not set(group.__dataclass_fields__) & set(ours)
+        assert all(field.metadata["help"].strip() for field in group.__dataclass_fields__.values())
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_configurations_of_the_project_are_read(path):
+    _, data, training = parse(["--config", str(path)])
+    assert data.dataset_license
+    assert training.output_dir.startswith("outputs/")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--learningrate", "1"], "Unknown argument --learningrate (did you mean --learning_rate?); --help lists all"),
+        (["--no_such_thing=1"], "Unknown argument --no_such_thing; --help lists all arguments."),
+        (["stray"], "Unknown argument stray; --help lists all arguments."),
+        (["--learning_rate", "fast"], "Argument --learning_rate/--learning-rate: invalid float value: 'fast'; --help"),
+        (["--config"], "Argument --config: expected one argument"),
+        (["--model", "{hidden_size: 8}"], "--model is not valid JSON"),
+        (["--model", "[8]"], "--model must be a mapping of settings, got list."),
+        (["--processor", "3"], "--processor must be a mapping of settings, got int."),
+        (["--augment", "off"], "--augment is not valid JSON"),
+        (["--dataset_options", "'x'"], "--dataset_options is not valid JSON"),
+        (["--validation_size", "1"], "validation_size is 1.0; it must be in [0, 1)."),
+        (["--validation_by", "speaker"], "validation_by is 'speaker'; choose 'clip' or 'signer'."),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_sentence(words, said, capsys):
+    with pytest.raises(ValueError) as refused:
+        parse(words)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("learningrate: 1\nseed: 3\n", "Unknown argument --learningrate (did you mean --learning_rate?)"),
+        ("model: [1, 2]\n", "--model must be a mapping of settings, got list."),
+        ("seed: {1: 2\n", "run.yaml is not valid YAML: "),
+        ("- seed\n- 3\n", "must contain a YAML mapping"),
+        ("num_train_epochs: many\n", "--num-train-epochs: invalid float value: 'many'"),
+        ("validation_size: 2.0\n", "validation_size is 2.0"),
+    ],
+)
+def test_mistakes_in_the_file_are_one_sentence(config, text, said):
+    with pytest.raises(ValueError) as refused:
+        parse(["--config", config(text)])
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml"):
+        parse(["--config", "nowhere.yaml"])
+
+
+def test_help_lists_our_arguments_and_the_trainers(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(["--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert "--leave_one_signer_out" in text
+    assert "--gradient_accumulation_steps" in text
+
+
+def test_without_trl_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "trl", None)
+    with pytest.raises(ImportError, match=r'pip install "signlang-hf\[train\]"'):
+        parse([])
