@@ -11,7 +11,6 @@ wins. Running the same command again resumes from the last checkpoint; a finishe
 from __future__ import annotations
 
 import copy
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from datasets import DatasetDict
 from rich.console import Console
 from rich.table import Table
 
-from signlang_hf.compat import TRANSFORMERS_V5
+from signlang_hf.compat import move_output
 from signlang_hf.data import load_dataset
 from signlang_hf.data.leaks import LeakError, check_leaks
 from signlang_hf.data.splits import leave_one_signer_out, signer_disjoint_split, stratified_split
@@ -163,9 +162,7 @@ def folds(data_args: DataArguments, seed: int) -> Iterator[tuple[str, DatasetDic
 def fold_arguments(args: SignTrainingArguments, signer: str) -> SignTrainingArguments:
     """The arguments with a folder of the fold's own, also for its logs."""
     fold_args = copy.copy(args)
-    fold_args.output_dir = str(Path(args.output_dir) / re.sub(r"[/\\:]", "_", signer))
-    if not TRANSFORMERS_V5 and args.logging_dir.startswith(args.output_dir):  # transformers 5 follows output_dir
-        fold_args.logging_dir = os.path.join(fold_args.output_dir, os.path.relpath(args.logging_dir, args.output_dir))
+    move_output(fold_args, str(Path(args.output_dir) / re.sub(r"[/\\:]", "_", signer)))
     return fold_args
 
 

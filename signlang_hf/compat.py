@@ -1,10 +1,24 @@
-"""The only module that knows which transformers is installed. Each entry says what differs and when it can go."""
+"""The only module that knows which transformers is installed. Each entry says what differs and when it can go.
+
+transformers 4.57 is supported because Optimum's ONNX export needs it; when Optimum follows, this module goes.
+"""
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
+from typing import Any
 
 from packaging.version import Version
 
-TRANSFORMERS_V5 = Version(version("transformers")) >= Version("5.0.0.dev0")
-"""True on transformers 5. Optimum's ONNX export needs 4.57, so both are supported until Optimum follows."""
+_V5 = Version(version("transformers")) >= Version("5.0.0.dev0")
+
+FINDS_MODELS_SAVED_AS_BEST: bool = _V5
+"""Whether ``save_strategy="best"`` goes with ``load_best_model_at_end``: 4.57 saves the best and then does not find it again."""
+
+
+def move_output(args: Any, folder: str) -> None:
+    """Point ``TrainingArguments`` to another folder, its logs too: 4.57 fixes ``logging_dir`` when the arguments are made."""
+    if not _V5 and args.logging_dir.startswith(args.output_dir):
+        args.logging_dir = os.path.join(folder, os.path.relpath(args.logging_dir, args.output_dir))
+    args.output_dir = folder

@@ -5,6 +5,8 @@ should not pay. So ``import signlang_hf`` leaves a note instead: as soon as tran
 ``from transformers import AutoModel`` or ``pipeline`` does), :mod:`signlang_hf.models` is imported, which registers
 itself; the same for its pipelines and :mod:`signlang_hf.pipelines`. Both happen before the user's own import statement
 returns. If transformers has loaded a registry already, ours follows at once.
+
+Threads that race to import transformers' parts for the first time are not served: import what you need before starting them.
 """
 
 from __future__ import annotations

@@ -71,55 +71,6 @@ def test_import_order(order: str) -> None:
     assert python(ORDERS[order] + ALL_ONCE) == "all known once"
 
 
-def test_several_threads_that_import_at_the_same_time() -> None:
-    # transformers must be there: its own first import does not stand threads.
-    code = """
-import sys, threading
-import signlang_hf, transformers
-sys.setswitchinterval(1e-5)
-start, errors = threading.Barrier(5), []
-
-def config():
-    from transformers import AutoConfig
-    AutoConfig.for_model("signlang_transformer")
-
-def pipelines():
-    from transformers import pipeline
-    from transformers.pipelines import PIPELINE_REGISTRY
-    assert "sign-recognition" in PIPELINE_REGISTRY.get_supported_tasks()
-
-def model():
-    from transformers import AutoModel
-    from signlang_hf.models.keypoint import SignTransformerConfig
-    AutoModel._model_mapping[SignTransformerConfig]
-
-def ours():
-    from signlang_hf import SignTransformerConfig, SignTransformerModel
-    SignTransformerModel(SignTransformerConfig(num_hidden_layers=1))
-
-def processor():
-    from transformers import AutoProcessor
-    from signlang_hf import SignKeypointProcessor, SignRecognitionPipeline
-    SignKeypointProcessor()
-
-def run(work):
-    try:
-        start.wait()
-        work()
-    except BaseException as error:
-        errors.append(f"{work.__name__}: {error!r}")
-
-threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in (config, pipelines, model, ours, processor)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join(120)
-assert not any(thread.is_alive() for thread in threads), "deadlock"
-assert errors == [], errors
-"""
-    assert python(code + ALL_ONCE) == "all known once"
-
-
 def test_importing_ours_loads_neither_torch_nor_transformers() -> None:
     code = (
         "import sys, signlang_hf\nprint(*{name.partition('.')[0] for name in sys.modules} & {'torch', 'transformers'})"
@@ -127,22 +78,11 @@ def test_importing_ours_loads_neither_torch_nor_transformers() -> None:
     assert python(code) == ""
 
 
-def test_the_watched_module_behaves_like_the_original() -> None:
+def test_transformers_modules_keep_their_loaders() -> None:
     code = """
-import signlang_hf, transformers, pickle, importlib.resources, inspect
-from datasets.fingerprint import Hasher
-
-assert pickle.loads(pickle.dumps(transformers)) is transformers
-assert Hasher.hash(lambda row: transformers.AutoConfig)  # datasets does so to name the cache of map()
+import signlang_hf, transformers, importlib.resources, inspect
+from transformers import AutoModel
 assert (importlib.resources.files("transformers") / "__init__.py").is_file()
 assert inspect.getsource(transformers.models.auto.auto_factory)
-try:
-    transformers.no_such_name
-except AttributeError as error:
-    assert "no_such_name" in str(error)
-else:
-    raise AssertionError("found what is not there")
-assert not hasattr(transformers, "another_name") and "AutoModel" in dir(transformers)
-assert transformers.AutoModel is transformers.AutoModel and "AutoModel" in vars(transformers)
 """
     python(code)

@@ -80,10 +80,11 @@ class PoseEstimator(ABC):
         found: list[Detection] = []
         times: list[float] = []
         size: tuple[int, int] | None = None
-        self.reset()
         for frames, timestamps in chunks:
             check_frames(frames)
             height, width = frames.shape[1:3]
+            if size is None:  # not before: a video that cannot be read needs no model
+                self.reset()
             if size not in (None, (width, height)):
                 raise ValueError(f"The frames change size from {size} to {(width, height)} within the clip.")
             size = (width, height)

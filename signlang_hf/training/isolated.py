@@ -25,7 +25,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from ..compat import TRANSFORMERS_V5
+from ..compat import FINDS_MODELS_SAVED_AS_BEST
 from ..landmarks.augment import AugmentConfig, Augmenter
 from ..landmarks.rows import to_sequence
 from ..metrics.sign_recognition.sign_recognition import sign_recognition
@@ -180,7 +180,7 @@ def _check_choice(args: SignTrainingArguments) -> None:
         raise ValueError(
             f"metric_for_best_model is {args.metric_for_best_model!r}; validation measures {', '.join(known)}."
         )
-    if args.save_strategy == "best" and TRANSFORMERS_V5:  # 4.57 saves the best and then does not find it again
+    if args.save_strategy == "best" and FINDS_MODELS_SAVED_AS_BEST:
         return
     together = args.save_strategy == args.eval_strategy
     if together and args.save_strategy == "steps" and args.eval_steps:

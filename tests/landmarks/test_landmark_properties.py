@@ -21,7 +21,9 @@ quick = settings(max_examples=40, deadline=None)
 
 
 @st.composite
-def clips(draw, layouts=SMALL, units=("image", "pose", "pixel", "metre", "unknown"), min_frames=1, max_frames=40, gaps=True):
+def clips(
+    draw, layouts=SMALL, units=("image", "pose", "pixel", "metre", "unknown"), min_frames=1, max_frames=40, gaps=True
+):
     """A smooth clip with points, hands and whole frames missing here and there, on a regular or irregular clock."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     layout = get_layout(draw(st.sampled_from(layouts)))

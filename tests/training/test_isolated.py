@@ -12,7 +12,7 @@ import torch
 from tiny_signs import WORDS, flags, write_tiny_signs
 from transformers import AutoModelForVideoClassification, TrainerCallback
 
-from signlang_hf.compat import TRANSFORMERS_V5
+from signlang_hf.compat import FINDS_MODELS_SAVED_AS_BEST
 from signlang_hf.data import load_dataset
 from signlang_hf.landmarks.rows import to_sequence
 from signlang_hf.training import isolated
@@ -232,7 +232,7 @@ def test_the_best_by_steps_and_by_loss(tiny_signs, tmp_path):
 
 def test_only_better_models_can_be_saved(tiny_signs, tmp_path, monkeypatch):
     choose(monkeypatch, ACCURACIES)
-    if not TRANSFORMERS_V5:
+    if not FINDS_MODELS_SAVED_AS_BEST:
         with pytest.raises(ValueError, match="saved whenever it is measured"):
             tiny_signs.run(tmp_path, validation_size=0.25, save_strategy="best")
         return

@@ -189,6 +189,9 @@ class SignTransformerPreTrainedModel(PreTrainedModel):
 class SignTransformerModel(SignTransformerPreTrainedModel):
     """Encoder: landmark features over time → hidden states and a clip embedding."""
 
+    # The head of a classifier's folder is no surprise when the encoder alone is loaded from it.
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]  # noqa: RUF012
+
     def __init__(self, config: SignTransformerConfig) -> None:
         super().__init__(config)
         self.input_dropout = nn.Dropout1d(config.input_dropout)
