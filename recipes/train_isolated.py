@@ -26,7 +26,7 @@ from signlang_hf.compat import move_output
 from signlang_hf.data import load_dataset
 from signlang_hf.data.leaks import LeakError, check_leaks
 from signlang_hf.data.splits import leave_one_signer_out, signer_disjoint_split, stratified_split
-from signlang_hf.hub import push_to_hub
+from signlang_hf.hub import open_repo, push_to_hub
 from signlang_hf.training.arguments import DataArguments, ModelArguments, SignTrainingArguments, parse
 from signlang_hf.training.cards import launch_command, save_training_card, test_rows
 from signlang_hf.training.checkpoints import write_json
@@ -44,8 +44,14 @@ def main(argv: list[str] | None = None) -> IsolatedResult | None:
     if data_args.leave_one_signer_out:
         cross_validate(model_args, data_args, args, command)
         return None
+    hub = {
+        "repo_id": args.hub_model_id or Path(args.output_dir).name,
+        "private": bool(args.hub_private_repo),
+        "revision": args.hub_revision,
+        "token": args.hub_token,
+    }
     if args.push_to_hub and args.should_save:
-        check_hub(args)
+        open_repo(**hub)  # that a run may not push is better known before training than after it
 
     # Data
     splits = load_splits(data_args, seed=args.seed)
@@ -64,42 +70,9 @@ def main(argv: list[str] | None = None) -> IsolatedResult | None:
             console.print(f"Wrote {save_results(data_args.benchmark, [*rows[0], *rows[1]])}")
         console.print(f"Wrote {result.folder}")
         if args.push_to_hub:
-            console.print(f"Pushed to {push(result, args)}")
+            # Not the Trainer's own push, which would replace the card.
+            console.print(f"Pushed to {push_to_hub(result.folder, commit_message='End of training', **hub)}")
     return result
-
-
-def check_hub(args: SignTrainingArguments) -> None:
-    """Make the repository now: that a run may not push is better known before training than after it."""
-    from huggingface_hub import constants, create_repo, get_token
-
-    if constants.HF_HUB_OFFLINE:
-        raise ConnectionError(
-            "Cannot push to the Hub in offline mode; unset HF_HUB_OFFLINE or leave --push_to_hub out."
-        )
-    if not (args.hub_token or get_token()):
-        raise PermissionError("Pushing needs a Hub token: run 'hf auth login', set HF_TOKEN or pass --hub_token.")
-    repo = args.hub_model_id or Path(args.output_dir).name
-    try:
-        create_repo(repo, private=bool(args.hub_private_repo), token=args.hub_token, exist_ok=True)
-    except Exception as error:  # requests, httpx and their kin share no base class across huggingface_hub's versions
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if status == 401:
-            raise PermissionError("The Hub does not accept this token; run 'hf auth login' or pass another.") from error
-        if status == 403:
-            raise PermissionError(f"Cannot push to {repo}: the token has no right to write there.") from error
-        raise ConnectionError(f"Cannot push to {repo}: {str(error).strip().splitlines()[-1]}") from error
-
-
-def push(result: IsolatedResult, args: SignTrainingArguments) -> str:
-    """The finished folder as one commit; the Trainer's own push would replace the card."""
-    return push_to_hub(
-        result.folder,
-        args.hub_model_id or result.folder.name,
-        private=bool(args.hub_private_repo),
-        revision=args.hub_revision,
-        token=args.hub_token,
-        commit_message="End of training",
-    )
 
 
 def load_splits(data_args: DataArguments, seed: int) -> DatasetDict:

@@ -26,7 +26,7 @@ from .landmarks.files import atomic_write
 from .training.results import ResultRow, installed_versions, results_table, unit_of
 
 if TYPE_CHECKING:
-    from huggingface_hub import DatasetCard, ModelCard
+    from huggingface_hub import DatasetCard, HfApi, ModelCard
 
 # Our metric names → the ids of https://huggingface.co/metrics, where they differ.
 _HUB_METRICS = {
@@ -34,7 +34,10 @@ _HUB_METRICS = {
 }  # fmt: skip
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-_LEFT_AT_HOME = (".*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.tmp", "checkpoint-*", "runs", "__pycache__")
+_LEFT_AT_HOME = (
+    ".*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.tmp", "checkpoint-*", "runs", "__pycache__",
+    "trainer_state.json", "run_settings.json",  # may name folders of this machine
+)  # fmt: skip
 
 _CITATION = f"""@software{{signlang_hf,
   title = {{signlang\\_hf: sign language for the Hugging Face ecosystem}},
@@ -269,9 +272,31 @@ def push_to_hub(
         ConnectionError: offline mode, or the Hub does not answer.
         ValueError: the Hub refused the upload for another reason.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
+    from huggingface_hub import CommitOperationAdd
 
     files = _complete_model(Path(folder))
+    api, repo = open_repo(repo_id, private=private, revision=revision, token=token)
+    with _one_sentence(f"Pushing to {repo} failed"):
+        card = files.pop("README.md").read_text(encoding="utf-8").replace(f'"{Path(folder).as_posix()}"', f'"{repo}"')
+        # Not upload_folder, which may cut a folder into several commits.
+        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
+        operations.append(CommitOperationAdd(path_in_repo="README.md", path_or_fileobj=card.encode()))
+        return api.create_commit(repo, operations, commit_message=commit_message, revision=revision).commit_url
+
+
+def open_repo(
+    repo_id: str, *, private: bool = False, revision: str | None = None, token: str | None = None
+) -> tuple[HfApi, str]:
+    """Make the model repository and its branch, or find them: before a long training, too, to know that it can be pushed.
+
+    Returns:
+        the API with its token, and the repository's full name.
+
+    Raises:
+        PermissionError, ConnectionError, ValueError: as :func:`push_to_hub`.
+    """
+    from huggingface_hub import HfApi, constants, get_token
+
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError(f"Cannot push to {repo_id} in offline mode; unset HF_HUB_OFFLINE.")
     token = token or get_token()
@@ -280,17 +305,13 @@ def push_to_hub(
     api = HfApi(token=token, library_name="signlang_hf", library_version=__version__)
     with _one_sentence(f"{api.endpoint} did not answer"):
         api.whoami()
-    with _one_sentence(f"Pushing {folder} to {repo_id} failed"):
+    with _one_sentence(f"Pushing to {repo_id} failed"):
         repo = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         if private and not api.model_info(repo).private:
             raise ValueError(f"{repo} exists and is public; make it private on the Hub first or push without private.")
         if revision not in (None, "main"):
             api.create_branch(repo, branch=revision, exist_ok=True)
-        card = files.pop("README.md").read_text(encoding="utf-8").replace(f'"{Path(folder).as_posix()}"', f'"{repo}"')
-        # Not upload_folder, which may cut a folder into several commits.
-        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
-        operations.append(CommitOperationAdd(path_in_repo="README.md", path_or_fileobj=card.encode()))
-        return api.create_commit(repo, operations, commit_message=commit_message, revision=revision).commit_url
+    return api, repo
 
 
 @contextmanager

@@ -187,7 +187,7 @@ MISTAKES = [
     ({"augment": '{"shear": 2}'}, "Augmentation setting shear is 2"),
     ({"augment": '{"enabled": "no"}'}, "Augmentation setting enabled is 'no'; it must be true or false."),
     ({"benchmark": "letters"}, "Unknown benchmark 'letters'; known are fingerspelling-lolo"),
-    ({"push_to_hub": True}, "Cannot push to the Hub in offline mode; unset HF_HUB_OFFLINE"),
+    ({"push_to_hub": True}, "Cannot push to run in offline mode; unset HF_HUB_OFFLINE"),
     ({"leave_one_signer_out": True, "push_to_hub": True}, "trains a model for each signer; push one of them"),
     ({"leave_one_signer_out": True, "folds": ["ben", "dora"]}, "No signer is called dora; the signers are anna, ben."),
     ({"learningrate": 1}, "Unknown argument --learningrate (did you mean --learning_rate?)"),
@@ -429,7 +429,7 @@ def test_to_the_hub_and_back(tiny_signs, tmp_path, stub_hub):
     wrong, *_ = done.stdout.splitlines()
     assert wrong == "train_isolated: The Hub does not accept this token; run 'hf auth login' or pass another."
     last = done.stderr.splitlines()[-1]
-    assert last == "train_isolated: Cannot push to somebody/x: the token has no right to write there."
+    assert last == "train_isolated: Pushing to somebody/x failed: the token has no right to write there."
     repo = stub_hub.repos["org/x"]
     assert [commit.title for commit in repo.log()] == ["End of training", "initial commit"]
     files = repo.files()
