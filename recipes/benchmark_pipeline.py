@@ -137,9 +137,7 @@ def main() -> None:
         f"pipeline {np.median(runs['pipeline']):.2f} s, bare loop {np.median(runs['bare']):.2f} s for {len(clips)} clips"
     )
 
-    # No path of this machine: the clips are named by what they are.
-    command = shlex.join(["python", "recipes/benchmark_pipeline.py", "--clips", "$SIGNLANG_DATA/clips"])
-    shared = {"command": command.replace("'", "")}
+    shared = {"command": shlex.join(["python", "recipes/benchmark_pipeline.py", *sys.argv[1:]])}
     transformers_ms = 1e3 * np.median(imports["transformers"])
     rows = [
         ResultRow(
