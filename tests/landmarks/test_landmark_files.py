@@ -208,7 +208,7 @@ def real_pose_files():
 
 
 @pytest.mark.parametrize("path", real_pose_files() or [None], ids=lambda path: path and path.parent.name)
-def test_real_pose_file_round_trips_bit_for_bit(path, tmp_path):
+def test_real_pose_file_round_trips_exactly_with_confidences_in_range(path, tmp_path):
     if path is None:
         pytest.skip("spoken-to-signed and pose-format are not installed")
     sequence = load_landmarks(path)
