@@ -1,9 +1,9 @@
 """Encoders over landmark sequences, with one processor for all of them."""
 
+from .configuration_keypoint import SignKeypointConfig
 from .configuration_transformer import SignTransformerConfig
+from .modeling_keypoint import SignClassifierOutput, SignModelOutput
 from .modeling_transformer import (
-    SignClassifierOutput,
-    SignModelOutput,
     SignTransformerForSignClassification,
     SignTransformerModel,
     SignTransformerPreTrainedModel,
@@ -12,6 +12,7 @@ from .processing_keypoint import SignKeypointProcessor
 
 __all__ = [
     "SignClassifierOutput",
+    "SignKeypointConfig",
     "SignKeypointProcessor",
     "SignModelOutput",
     "SignTransformerConfig",

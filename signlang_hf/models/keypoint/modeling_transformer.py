@@ -4,56 +4,24 @@ Design decisions:
 
 * Pre-norm encoder (Xiong et al. 2020): trains stably without a warm-up tuned to the data set.
 * Sinusoidal positions whose frequencies and scale are learned: any clip length works, and the model chooses the tempo.
-* Masked frames take no part in anything: a clip gives the same logits alone and padded in a batch.
-* Everything that is not a weight is computed in ``forward``, so loading on the meta device cannot lose it.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from .configuration_transformer import SignTransformerConfig
-
-
-@dataclass
-class SignModelOutput(ModelOutput):
-    """Output of an encoder.
-
-    Args:
-        last_hidden_state: (B, T, hidden_size).
-        pooler_output: (B, embedding_size), the clip's embedding.
-        hidden_states: tuple of (B, T, hidden_size), on request.
-        attentions: tuple of (B, heads, T, T), on request and with ``attn_implementation="eager"``.
-        pooling_weights: (B, T), how much each frame counts in the embedding; 0 on padding, sums to 1.
-    """
-
-    last_hidden_state: torch.FloatTensor | None = None
-    pooler_output: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    pooling_weights: torch.FloatTensor | None = None
-
-
-@dataclass
-class SignClassifierOutput(ModelOutput):
-    """Output of a classifier: ``loss`` (with labels), ``logits`` (B, num_labels), ``embedding`` (B, embedding_size), and the
-    encoder's ``hidden_states``, ``attentions`` and ``pooling_weights``."""
-
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    embedding: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    pooling_weights: torch.FloatTensor | None = None
+from .modeling_keypoint import (
+    SignKeypointForSignClassification,
+    SignKeypointModel,
+    SignKeypointPreTrainedModel,
+    SignModelOutput,
+    SignPooler,
+)
 
 
 class SignTransformerPositions(nn.Module):
@@ -125,72 +93,22 @@ class SignTransformerLayer(GradientCheckpointingLayer):
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), weights
 
 
-class SignTransformerPooler(nn.Module):
-    """(B, T, hidden_size) → clip embedding (B, embedding_size), and the weight of each frame in it."""
-
-    def __init__(self, config: SignTransformerConfig) -> None:
-        super().__init__()
-        self.score = None
-        if config.pooling == "attention":
-            self.score = nn.Sequential(
-                nn.Linear(config.hidden_size, config.hidden_size // 2),
-                nn.Tanh(),
-                # No bias: it would cancel in the softmax.
-                nn.Linear(config.hidden_size // 2, 1, bias=False),
-            )
-        self.projection = nn.Linear(config.hidden_size, config.embedding_size)
-
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.score is None:
-            weights = mask.to(hidden.dtype) / mask.sum(dim=1, keepdim=True).to(hidden.dtype)
-        else:
-            score = self.score(hidden).squeeze(-1)
-            weights = score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(dim=-1)
-        return self.projection((weights.unsqueeze(1) @ hidden).squeeze(1)), weights
-
-
-class SignTransformerPreTrainedModel(PreTrainedModel):
-    """Weight initialisation and what transformers needs to know of the family."""
+class SignTransformerPreTrainedModel(SignKeypointPreTrainedModel):
+    """What is the Transformer's own in initialisation and splitting."""
 
     config_class = SignTransformerConfig
-    base_model_prefix = "encoder"
-    main_input_name = "input_values"
-    supports_gradient_checkpointing = True
-    # Without this the Trainer would take over the loss scaling and multiply it by the accumulation steps.
-    accepts_loss_kwargs = False
-    _supports_sdpa = True
     _no_split_modules = ("SignTransformerLayer",)
-
-    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """As in transformers, and the folder's remote code serves the encoder and the classifier alike."""
-        if self._auto_class is not None:
-            # transformers lists only the class that is being saved.
-            module = type(self).__module__.rpartition(".")[2]
-            self.config.auto_map = {
-                "AutoModel": f"{module}.SignTransformerModel",
-                "AutoModelForVideoClassification": f"{module}.SignTransformerForSignClassification",
-            }
-        super().save_pretrained(save_directory, *args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=self.config.initializer_range)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, SignTransformerPositions):
+        super()._init_weights(module)
+        if isinstance(module, SignTransformerPositions):
             module.log_frequency.copy_(module.initial_log_frequency())
             nn.init.ones_(module.scale)
 
 
-class SignTransformerModel(SignTransformerPreTrainedModel):
+class SignTransformerModel(SignTransformerPreTrainedModel, SignKeypointModel):
     """Encoder: landmark features over time → hidden states and a clip embedding."""
-
-    # The head of a classifier's folder is no surprise when the encoder alone is loaded from it.
-    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]  # noqa: RUF012
 
     def __init__(self, config: SignTransformerConfig) -> None:
         super().__init__(config)
@@ -201,7 +119,7 @@ class SignTransformerModel(SignTransformerPreTrainedModel):
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.layers = nn.ModuleList(SignTransformerLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.pooler = SignTransformerPooler(config)
+        self.pooler = SignPooler(config, config.hidden_size)
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -224,17 +142,7 @@ class SignTransformerModel(SignTransformerPreTrainedModel):
         Raises:
             ValueError: the features have another length than the model was built for.
         """
-        if input_values.shape[-1] != self.config.input_size:
-            raise ValueError(
-                f"The model takes {self.config.input_size} features a frame and got {input_values.shape[-1]}; "
-                "use the processor that was saved with it."
-            )
-        if attention_mask is None:
-            attention_mask = torch.ones(input_values.shape[:2], device=input_values.device)
-        mask = attention_mask.bool()
-        mask = mask | ~mask.any(dim=1, keepdim=True)  # an empty clip attends to its padding instead of to nothing (NaN)
-
-        hidden = input_values.to(self.input_projection.weight.dtype)
+        hidden, mask = self.checked(input_values, attention_mask)
         hidden = self.input_dropout(hidden.transpose(1, 2)).transpose(1, 2)
         hidden = self.dropout(self.positions(self.input_norm(self.input_projection(hidden))))
         hidden_states, attentions = [hidden], []
@@ -244,79 +152,19 @@ class SignTransformerModel(SignTransformerPreTrainedModel):
             attentions.append(weights)
         hidden = self.norm(hidden)
         embedding, pooling_weights = self.pooler(hidden, mask)
-        wants_hidden = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         return SignModelOutput(
             last_hidden_state=hidden,
             pooler_output=embedding,
-            hidden_states=tuple(hidden_states) if wants_hidden else None,
+            hidden_states=tuple(hidden_states) if self.wants(output_hidden_states, "output_hidden_states") else None,
             attentions=tuple(attentions) if output_attentions and attentions[0] is not None else None,
             pooling_weights=pooling_weights,
         )
 
 
-class SignTransformerForSignClassification(SignTransformerPreTrainedModel):
+class SignTransformerForSignClassification(SignTransformerPreTrainedModel, SignKeypointForSignClassification):
     """Encoder with a linear head over its clip embedding: one label per clip."""
 
-    def __init__(self, config: SignTransformerConfig) -> None:
-        super().__init__(config)
-        self.encoder = SignTransformerModel(config)
-        self.dropout = nn.Dropout(config.hidden_dropout)
-        self.classifier = nn.Linear(config.embedding_size, config.num_labels)
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.get_input_embeddings()
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_values: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-    ) -> SignClassifierOutput:
-        """
-        Args:
-            input_values: (B, T, F) float features, as the processor makes them.
-            attention_mask: (B, T), 1 for real frames and 0 for padding; default all real.
-            labels: (B,) class indices; with them the output has a cross-entropy ``loss``.
-
-        Raises:
-            ValueError: a label that the model does not have.
-        """
-        encoded = self.encoder(
-            input_values, attention_mask, output_hidden_states=output_hidden_states, output_attentions=output_attentions
-        )
-        logits = self.classifier(self.dropout(encoded.pooler_output))
-        return SignClassifierOutput(
-            loss=None if labels is None else self._loss(logits, labels),
-            logits=logits,
-            embedding=encoded.pooler_output,
-            hidden_states=encoded.hidden_states,
-            attentions=encoded.attentions,
-            pooling_weights=encoded.pooling_weights,
-        )
-
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        low, high = labels.min().item(), labels.max().item()
-        if low < 0 or high >= self.config.num_labels:
-            raise ValueError(
-                f"Labels run from {low} to {high}; the model has labels 0 to {self.config.num_labels - 1}."
-            )
-        weights = self.config.class_weights
-        return F.cross_entropy(
-            logits.float(),
-            labels,
-            weight=None if weights is None else torch.tensor(weights, device=logits.device),
-            label_smoothing=self.config.label_smoothing,
-        )
+    encoder_class = SignTransformerModel
 
 
-__all__ = [
-    "SignClassifierOutput",
-    "SignModelOutput",
-    "SignTransformerForSignClassification",
-    "SignTransformerModel",
-    "SignTransformerPreTrainedModel",
-]
+__all__ = ["SignTransformerForSignClassification", "SignTransformerModel", "SignTransformerPreTrainedModel"]
