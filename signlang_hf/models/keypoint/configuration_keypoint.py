@@ -15,7 +15,8 @@ class SignKeypointConfig(PretrainedConfig):
         input_size: F, length of a frame's feature vector; ``SignKeypointProcessor.feature_size`` gives it.
         embedding_size: length of ``pooler_output``, the clip's embedding.
         pooling: ``attention`` (learned weights over frames) or ``mean``, both over real frames only.
-        hidden_dropout: on residual branches and the embedding.
+        hidden_dropout: on residual branches.
+        classifier_dropout: on the embedding, before the classifier; default ``hidden_dropout``.
         input_dropout: on whole input features of a clip (a feature is dropped in all frames).
         label_smoothing: of the training loss, in [0, 1).
         class_weights: one weight a label for the loss, or None.
@@ -44,6 +45,7 @@ class SignKeypointConfig(PretrainedConfig):
         embedding_size: int = 512,
         pooling: str = "attention",
         hidden_dropout: float = 0.2,
+        classifier_dropout: float | None = None,
         input_dropout: float = 0.0,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
@@ -58,6 +60,7 @@ class SignKeypointConfig(PretrainedConfig):
         self.embedding_size = embedding_size
         self.pooling = pooling
         self.hidden_dropout = hidden_dropout
+        self.classifier_dropout = hidden_dropout if classifier_dropout is None else classifier_dropout
         self.input_dropout = input_dropout
         self.label_smoothing = label_smoothing
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
@@ -74,7 +77,7 @@ class SignKeypointConfig(PretrainedConfig):
         for name in ("input_size", "embedding_size", *self.sizes):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("hidden_dropout", "input_dropout", "label_smoothing", *self.shares):
+        for name in ("hidden_dropout", "classifier_dropout", "input_dropout", "label_smoothing", *self.shares):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1).")
         if self.pooling not in ("attention", "mean"):

@@ -4,6 +4,8 @@ A family is a configuration, an encoder (:class:`SignKeypointModel`: features â†
 classifier of three lines (:class:`SignKeypointForSignClassification`). Design decisions:
 
 * Masked frames take no part in anything: a clip gives the same logits alone and padded in a batch.
+* A module imports from its siblings directly what it needs, never through another sibling: transformers 4.57 copies a folder's
+  code one import deep. Layers that several families use are therefore here.
 * Everything that is not a weight is computed in ``forward``, so loading on the meta device cannot lose it.
 """
 
@@ -17,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_keypoint import SignKeypointConfig
@@ -63,6 +66,59 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         normed = torch.zeros_like(hidden)
         normed[mask] = super().forward(hidden[mask]).to(hidden.dtype)
         return normed
+
+
+class SignAttention(nn.Module):
+    """Multi-head self-attention: fused (SDPA) or eager, the same numbers.
+
+    Reads ``hidden_size``, ``num_attention_heads`` and ``attention_dropout`` of the configuration.
+    """
+
+    def __init__(self, config: SignKeypointConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_heads = config.num_attention_heads
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        batch, frames, size = hidden.shape
+        qkv = self.qkv(hidden).view(batch, frames, 3, self.num_heads, size // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        dropout = self.config.attention_dropout if self.training else 0.0
+        weights = None
+        if self.config._attn_implementation == "eager":
+            scores = query @ key.transpose(-1, -2) * (size // self.num_heads) ** -0.5
+            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+            context = F.dropout(weights, dropout, self.training) @ value
+        else:
+            context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        return self.output(context.transpose(1, 2).reshape(batch, frames, size)), weights
+
+
+class SignAttentionLayer(GradientCheckpointingLayer):
+    """Pre-norm block: x + attention(norm(x)), then x + feed_forward(norm(x)).
+
+    Beyond :class:`SignAttention` it reads ``intermediate_size``, ``hidden_dropout`` and ``layer_norm_eps``.
+    """
+
+    def __init__(self, config: SignKeypointConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention = SignAttention(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(config.hidden_size, config.intermediate_size),
+            nn.GELU(),
+            nn.Dropout(config.hidden_dropout),
+            nn.Linear(config.intermediate_size, config.hidden_size),
+        )
+        self.dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        attended, weights = self.attention(self.attention_norm(hidden), mask)
+        hidden = hidden + self.dropout(attended)
+        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), weights
 
 
 class SignPooler(nn.Module):
@@ -163,7 +219,7 @@ class SignKeypointForSignClassification(SignKeypointPreTrainedModel):
     def __init__(self, config: SignKeypointConfig) -> None:
         super().__init__(config)
         self.encoder = self.encoder_class(config)
-        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(config.embedding_size, config.num_labels)
         self.post_init()
 
@@ -222,6 +278,8 @@ class SignKeypointForSignClassification(SignKeypointPreTrainedModel):
 
 __all__ = [
     "MaskedBatchNorm",
+    "SignAttention",
+    "SignAttentionLayer",
     "SignClassifierOutput",
     "SignKeypointForSignClassification",
     "SignKeypointModel",

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import can_return_tuple
 
 from .configuration_transformer import SignTransformerConfig
 from .modeling_keypoint import (
+    SignAttentionLayer,
     SignKeypointForSignClassification,
     SignKeypointModel,
     SignKeypointPreTrainedModel,
@@ -46,58 +45,11 @@ class SignTransformerPositions(nn.Module):
         return hidden + table.to(hidden.dtype)
 
 
-class SignTransformerAttention(nn.Module):
-    """Multi-head self-attention: fused (SDPA) or eager, the same numbers."""
-
-    def __init__(self, config: SignTransformerConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.num_heads = config.num_attention_heads
-        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        batch, frames, size = hidden.shape
-        qkv = self.qkv(hidden).view(batch, frames, 3, self.num_heads, size // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        dropout = self.config.attention_dropout if self.training else 0.0
-        weights = None
-        if self.config._attn_implementation == "eager":
-            scores = query @ key.transpose(-1, -2) * (size // self.num_heads) ** -0.5
-            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
-            context = F.dropout(weights, dropout, self.training) @ value
-        else:
-            context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        return self.output(context.transpose(1, 2).reshape(batch, frames, size)), weights
-
-
-class SignTransformerLayer(GradientCheckpointingLayer):
-    """Pre-norm block: x + attention(norm(x)), then x + feed_forward(norm(x))."""
-
-    def __init__(self, config: SignTransformerConfig) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.attention = SignTransformerAttention(config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(config.hidden_size, config.intermediate_size),
-            nn.GELU(),
-            nn.Dropout(config.hidden_dropout),
-            nn.Linear(config.intermediate_size, config.hidden_size),
-        )
-        self.dropout = nn.Dropout(config.hidden_dropout)
-
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        attended, weights = self.attention(self.attention_norm(hidden), mask)
-        hidden = hidden + self.dropout(attended)
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), weights
-
-
 class SignTransformerPreTrainedModel(SignKeypointPreTrainedModel):
     """What is the Transformer's own in initialisation and splitting."""
 
     config_class = SignTransformerConfig
-    _no_split_modules = ("SignTransformerLayer",)
+    _no_split_modules = ("SignAttentionLayer",)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -117,7 +69,7 @@ class SignTransformerModel(SignTransformerPreTrainedModel, SignKeypointModel):
         self.input_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.positions = SignTransformerPositions(config)
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.layers = nn.ModuleList(SignTransformerLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(SignAttentionLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = SignPooler(config, config.hidden_size)
         self.gradient_checkpointing = False
