@@ -1,7 +1,8 @@
 """Renders the measured results into Markdown files: ``python hub_cards/render.py [--check] [README.md …]``.
 
 Everything between ``<!-- results:<benchmark> -->`` and ``<!-- /results -->`` is replaced by the table of that benchmark's
-headline rows from ``hub_cards/results/<benchmark>.json``; ``<!-- results:<benchmark> all -->`` takes the other rows too.
+headline rows from ``hub_cards/results/<benchmark>.json``; ``<!-- results:<benchmark> all -->`` takes the other rows too, and
+``<!-- results:<benchmark> compare -->`` puts the headline rows of a model in one line.
 Rendering twice changes nothing. With ``--check`` nothing is written, and a file that is not up to date ends in exit code 1.
 """
 
@@ -13,10 +14,10 @@ import sys
 from pathlib import Path
 
 from signlang_hf.landmarks.files import atomic_write
-from signlang_hf.training.results import RESULTS, load_results, results_table
+from signlang_hf.training.results import RESULTS, comparison_table, load_results, results_table
 
 ROOT = Path(__file__).resolve().parent.parent
-_START = re.compile(r"<!-- results:(?P<benchmark>[\w.-]+)(?P<all> all)? -->")
+_START = re.compile(r"<!-- results:(?P<benchmark>[\w.-]+)(?: (?P<form>all|compare))? -->")
 _END = "<!-- /results -->"
 
 
@@ -34,7 +35,8 @@ def render(text: str, results: Path) -> str:
         if end < 0 or (following and following.start() < end):
             raise ValueError(f"The block {start.group()} is not closed by {_END}.")
         rows = load_results(start["benchmark"], folder=results)
-        table = results_table(row for row in rows if row.headline or start["all"])
+        shown = [row for row in rows if row.headline or start["form"] == "all"]
+        table = comparison_table(shown) if start["form"] == "compare" else results_table(shown)
         parts += [text[position : start.end()], "\n", table, "\n"]
         position = end
     return "".join(parts) + text[position:]

@@ -5,7 +5,7 @@ Design decisions:
 * The README and the cards are rendered from these files (``make cards``); nobody types a number.
 * One row is one number with all that is needed to measure it again: split, n, seeds, command, versions, date.
 * The **name of a metric says its unit**, so a row needs no unit field and a wrong scale is caught when it is written:
-  ``*_ms`` milliseconds, ``*_per_second``, ``*_speedup`` and ``*_ratio``, ``*_mb``, ``*_px``, ``bleu*`` and ``chrf*``
+  ``*_ms`` milliseconds, ``*_minutes``, ``*_per_second``, ``*_speedup`` and ``*_ratio``, ``*_mb``, ``*_px``, ``bleu*`` and ``chrf*``
   0–100, ``*_difference`` and ``*_count`` plain numbers; **everything else is a rate, as a fraction**. Word and error
   rates (``wer``, ``*_wer``, ``*_error_rate``) may exceed 1.
 * A speed means little alone: rows in milliseconds, per second or as a speed-up name what they were measured ``against`` in the
@@ -104,9 +104,9 @@ class ResultRow:
 
 def unit_of(metric: str) -> str:
     """Unit that a metric's name stands for: ``rate``, ``open rate`` (may exceed 1), ``score`` (0–100), ``ms``,
-    ``per second``, ``times``, ``MB``, ``px`` or ``number``."""
+    ``min``, ``per second``, ``times``, ``MB``, ``px`` or ``number``."""
     ends = {
-        "ms": "ms", "per_second": "per second", "speedup": "times", "ratio": "times", "mb": "MB", "px": "px",
+        "ms": "ms", "minutes": "min", "per_second": "per second", "speedup": "times", "ratio": "times", "mb": "MB", "px": "px",
         "difference": "number", "count": "number", "wer": "open rate", "error_rate": "open rate",
     }  # fmt: skip
     for ending, unit in ends.items():
@@ -190,9 +190,24 @@ def results_table(rows: Iterable[ResultRow]) -> str:
         *("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in zip(*columns.values())),
         "",
     ]
-    for command, stand in dict.fromkeys((row.command, _stand(row)) for row in rows):
-        lines.append(f"Measured with `{command}`{stand}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_how(rows)])
+
+
+def comparison_table(rows: Iterable[ResultRow]) -> str:
+    """Markdown table with one line a model and one column for each metric and split, best first by the first column."""
+    rows = list(rows)
+    if not rows:
+        raise ValueError("No rows to show.")
+    columns = list(dict.fromkeys((row.metric, row.split) for row in rows))
+    cells = {(row.model, row.metric, row.split): row for row in rows}
+    first = {model: cells.get((model, *columns[0])) for model in dict.fromkeys(row.model for row in rows)}
+    models = sorted(first, key=lambda model: -1.0 if first[model] is None else first[model].value, reverse=True)
+    titles = [f"{metric.replace('_', ' ')} ({split})" for metric, split in columns]
+    lines = ["| " + " | ".join(["Model", *titles]) + " |", "|---|" + "---:|" * len(columns)]
+    for model in models:
+        found = [cells.get((model, *column)) for column in columns]
+        lines.append("| " + " | ".join([model, *("" if row is None else format_value(row) for row in found)]) + " |")
+    return "\n".join([*lines, "", *_how(rows)])
 
 
 def format_value(row: ResultRow) -> str:
@@ -203,7 +218,9 @@ def format_value(row: ResultRow) -> str:
     elif unit == "score":
         value, spread, sign = f"{row.value:.2f}", None if row.spread is None else f"{row.spread:.2f}", ""
     else:
-        sign = {"ms": " ms", "per second": " /s", "times": " ×", "MB": " MB", "px": " px", "number": ""}[unit]
+        sign = {"ms": " ms", "min": " min", "per second": " /s", "times": " ×", "MB": " MB", "px": " px", "number": ""}[
+            unit
+        ]
         value, spread = _significant(row.value), None if row.spread is None else _significant(row.spread)
     return value + sign + ("" if spread is None else f" ± {spread}")
 
@@ -217,6 +234,12 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found | {"python": platform.python_version()}
+
+
+def _how(rows: Iterable[ResultRow]) -> list[str]:
+    """How and with what rows were measured, one sentence a command."""
+    commands = dict.fromkeys((row.command, _stand(row)) for row in rows)
+    return [f"Measured with `{command}`{stand}." for command, stand in commands]
 
 
 def _significant(value: float) -> str:
@@ -266,7 +289,7 @@ def _check(row: ResultRow) -> None:
     if unit == "rate" and not 0 <= row.value <= 1:
         raise ValueError(
             f"{where}: {row.value} is not a rate; rates are fractions in [0, 1], and a metric of another unit says "
-            "so in its name (*_ms, *_per_second, *_speedup, *_mb, *_px, *_difference, *_count, bleu*, chrf*)."
+            "so in its name (*_ms, *_minutes, *_per_second, *_speedup, *_mb, *_px, *_difference, *_count, bleu*, chrf*)."
         )
     if unit == "score" and not 0 <= row.value <= 100:
         raise ValueError(f"{where}: {row.value} is outside 0–100.")

@@ -17,6 +17,7 @@ from signlang_hf.training.results import (
     BENCHMARKS,
     RESULTS,
     ResultRow,
+    comparison_table,
     format_value,
     load_results,
     results_table,
@@ -161,13 +162,27 @@ def test_table_shows_only_filled_columns_and_how_it_was_measured():
     assert "0.12 ×" in results_table([SPEED])
 
 
+def test_comparison_has_one_line_a_model_best_first():
+    minutes = replace(ROW, split="a fold", metric="training_minutes", value=4.25, spread=None)
+    head, _, *rest = comparison_table([BASELINE, ROW, minutes]).splitlines()
+    assert head == "| Model | top1 (mean of 16 languages) | training minutes (a fold) |"
+    assert rest[:2] == [
+        "| signlang_transformer | 63.2 % ± 8.1 | 4.25 min |",
+        "| 1-nearest-neighbour | 50.3 % |  |",
+    ]
+    assert rest[2] == "" and rest[3].startswith("Measured with `make bench`")
+    with pytest.raises(ValueError, match="No rows"):
+        comparison_table([])
+
+
 def test_rendering_fills_blocks_and_is_idempotent(tmp_path):
     results = tmp_path / "results"
     save_results("fingerspelling-lolo", [ROW, replace(BASELINE, headline=False)], folder=results)
     readme = tmp_path / "README.md"
     readme.write_text(
         "# Title\n<!-- results:fingerspelling-lolo -->\nold\n<!-- /results -->\ntext\n"
-        "<!-- results:fingerspelling-lolo all --><!-- /results -->\nend\n"
+        "<!-- results:fingerspelling-lolo all --><!-- /results -->\n"
+        "<!-- results:fingerspelling-lolo compare -->\n<!-- /results -->\nend\n"
     )
     main = render_module().main
     call = [str(readme), "--results", str(results)]
@@ -176,8 +191,9 @@ def test_rendering_fills_blocks_and_is_idempotent(tmp_path):
     assert main(call) == 0
     once = readme.read_text()
     assert "old" not in once
-    assert once.count("63.2 %") == 2
+    assert once.count("63.2 %") == 3
     assert once.count("50.3 %") == 1  # the row outside the headline shows only where all are asked for
+    assert "| Model | top1 (mean of 16 languages) |" in once
     assert once.startswith("# Title\n")
     assert once.endswith("<!-- /results -->\nend\n")
     assert main(call) == 0
