@@ -15,6 +15,7 @@ from signlang_hf.models.keypoint import SignKeypointConfig
 
 LABELS = {0: "hello", 1: "thanks", 2: "doctor", 3: "today"}
 NO_GENERATION = {"test_generation_with_cache_equals_without": "a classifier generates nothing"}
+BATCH_NORM = "batch norm measures each batch, so four small batches are not one large one"
 
 
 def clip(frames: int, seed: int = 0) -> LandmarkSequence:
@@ -51,7 +52,7 @@ class KeypointModelTests(SignModelTests):
         processor.save_pretrained(folder)
         return [clip(20), clip(7, 1), clip(31, 2)]
 
-    @pytest.mark.parametrize("pooling", ["attention", "mean"])
+    @pytest.mark.parametrize("pooling", ["attention", "query", "mean"])
     def test_pooling_ignores_padding(self, pooling: str) -> None:
         mask = torch.tensor([[1] * 9, [1] * 4 + [0] * 5, [0] * 9])
         with torch.no_grad():
@@ -89,7 +90,7 @@ class KeypointModelTests(SignModelTests):
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"pooling": "max"}, "'attention' or 'mean'"),
+            ({"pooling": "max"}, "'attention', 'query' or 'mean'"),
             ({"hidden_dropout": 1.0}, r"\[0, 1\)"),
             ({"class_weights": [1.0]}, "1 class_weights for 4 labels"),
             ({"embedding_size": 0}, "at least 1"),

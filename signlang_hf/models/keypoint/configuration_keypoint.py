@@ -14,7 +14,8 @@ class SignKeypointConfig(PretrainedConfig):
     Args:
         input_size: F, length of a frame's feature vector; ``SignKeypointProcessor.feature_size`` gives it.
         embedding_size: length of ``pooler_output``, the clip's embedding.
-        pooling: ``attention`` (learned weights over frames) or ``mean``, both over real frames only.
+        pooling: weights of the real frames in the embedding: ``attention`` (a small network scores each), ``query`` (the product
+            with one learned query vector) or ``mean`` (all the same).
         hidden_dropout: on residual branches.
         classifier_dropout: on the embedding, before the classifier; default ``hidden_dropout``.
         input_dropout: on whole input features of a clip (a feature is dropped in all frames).
@@ -80,8 +81,8 @@ class SignKeypointConfig(PretrainedConfig):
         for name in ("hidden_dropout", "classifier_dropout", "input_dropout", "label_smoothing", *self.shares):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1).")
-        if self.pooling not in ("attention", "mean"):
-            raise ValueError(f"pooling is {self.pooling!r}; it must be 'attention' or 'mean'.")
+        if self.pooling not in ("attention", "query", "mean"):
+            raise ValueError(f"pooling is {self.pooling!r}; it must be 'attention', 'query' or 'mean'.")
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:
             raise ValueError(f"There are {len(self.class_weights)} class_weights for {self.num_labels} labels.")
         if not self.logit_temperature > 0:

@@ -71,15 +71,16 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 class SignAttention(nn.Module):
     """Multi-head self-attention: fused (SDPA) or eager, the same numbers.
 
-    Reads ``hidden_size``, ``num_attention_heads`` and ``attention_dropout`` of the configuration.
+    Reads ``num_attention_heads``, ``attention_dropout`` and, where no size is given, ``hidden_size`` of the configuration.
     """
 
-    def __init__(self, config: SignKeypointConfig) -> None:
+    def __init__(self, config: SignKeypointConfig, hidden_size: int | None = None) -> None:
         super().__init__()
+        hidden_size = config.hidden_size if hidden_size is None else hidden_size
         self.config = config
         self.num_heads = config.num_attention_heads
-        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         batch, frames, size = hidden.shape
@@ -134,6 +135,8 @@ class SignPooler(nn.Module):
                 # No bias: it would cancel in the softmax.
                 nn.Linear(hidden_size // 2, 1, bias=False),
             )
+        elif config.pooling == "query":
+            self.score = nn.Linear(hidden_size, 1, bias=False)
         self.projection = nn.Linear(hidden_size, config.embedding_size)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,7 +173,7 @@ class SignKeypointPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Conv1d)):
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             nn.init.trunc_normal_(module.weight, std=self.config.initializer_range)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
