@@ -22,10 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .data.loading import dataset_facts
+from .data.rows import COLUMN_MEANINGS
 from .landmarks.files import atomic_write
 from .training.results import ResultRow, installed_versions, results_table, unit_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
     from huggingface_hub import DatasetCard, HfApi, ModelCard
 
 # Our metric names → the ids of https://huggingface.co/metrics, where they differ.
@@ -152,6 +155,7 @@ class DatasetCardInfo:
         source, source_url: where the recordings come from.
         processing: how the landmarks were made.
         limits: known limits and who is missing.
+        anchors: published results to compare with.
         task_categories: tasks as the Hub spells them.
         citation: BibTeX of the source.
     """
@@ -171,8 +175,46 @@ class DatasetCardInfo:
     source_url: str = ""
     processing: str = ""
     limits: Sequence[str] = ()
+    anchors: Sequence[str] = ()
     task_categories: Sequence[str] = ("video-classification",)
     citation: str = ""
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset | DatasetDict, **facts: Any) -> DatasetCardInfo:
+        """What a loaded dataset says about itself, and its builder about it.
+
+        Args:
+            dataset: splits of landmark rows, or one of them.
+            **facts: fields of the card; they win. ``name`` and ``licence`` are needed where no builder states them.
+
+        Raises:
+            ValueError: nobody says what the dataset is called, or its licence.
+        """
+        splits = dict(dataset) if isinstance(dataset, Mapping) else {str(dataset.split or "train"): dataset}
+        first = next(iter(splits.values()))
+        known = dataset_facts(first.info.builder_name)
+        signers = {signer for split in splits.values() for signer in split.unique("signer") if signer is not None}
+        found: dict[str, Any] = {
+            "splits": {name: len(split) for name, split in splits.items()},
+            "labels": getattr(first.features.get("label"), "names", ()),
+            "columns": {name: COLUMN_MEANINGS[name] for name in first.column_names if name in COLUMN_MEANINGS},
+            "layout": str(first[0]["layout"]) if len(first) else "",
+            "summary": first.info.description,
+            "source_url": first.info.homepage,
+            "citation": first.info.citation,
+            "licence": first.info.license,
+        }
+        if known is not None:
+            stated = ("split_rule", "processing", "limits", "anchors", "sign_languages", "signers")
+            found |= {name: getattr(known, name) for name in stated}
+            found |= {"name": known.title, "source": known.title}
+        if signers:
+            found["signers"] = len(signers)
+        card = {name: value for name, value in (found | facts).items() if value not in (None, "", ())}
+        missing = [name for name in ("name", "licence") if name not in card]
+        if missing:
+            raise ValueError(f"Nothing states the dataset's {' and '.join(missing)}; give {missing[0]}=.")
+        return cls(**card)
 
 
 def model_card(info: CardInfo) -> ModelCard:

@@ -10,6 +10,7 @@ files as their publisher gives them, and is loaded by name::
     letters = load_dataset("fingerspelling")                                # real letters, from a package on PyPI
     mine = load_dataset("landmark_folder", data_dir="my_landmarks")         # metadata.csv + .npz / .pose / .npy
     mine = load_dataset("video_folder", data_dir="my_videos", num_proc=4)   # metadata.csv + videos, extracted once
+    signs = load_dataset("include50", data_dir="INCLUDE", num_proc=4)       # a published dataset, as downloaded
     rows = load_dataset("fingerspelling", split="train", streaming=True)
 
 All of them have the rows of :mod:`.rows`. What was built once can be published as Parquet (:func:`save_dataset`,
@@ -28,21 +29,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .leaks import Leak, LeakError, check_leaks, describe_leaks, find_leaks
+    from .leaks import Leak, LeakError, check_leaks, describe_leaks, find_duplicates, find_leaks
     from .loading import get_builder, list_datasets, load_dataset, register_dataset
     from .metadata import DatasetError, Fault, read_metadata
     from .parquet import push_dataset, save_dataset
     from .rows import LANDMARK_COLUMNS, landmark_features, to_row, to_sequence
-    from .splits import explicit_split, leave_one_signer_out, signer_disjoint_split, stratified_split
+    from .splits import (
+        explicit_split,
+        leave_one_signer_out,
+        signer_disjoint_split,
+        stratified_folds,
+        stratified_split,
+    )
     from .validation import ValidationReport, validate_folder
 
 _NAMES = {
-    "leaks": ("Leak", "LeakError", "check_leaks", "describe_leaks", "find_leaks"),
+    "leaks": ("Leak", "LeakError", "check_leaks", "describe_leaks", "find_duplicates", "find_leaks"),
     "loading": ("get_builder", "list_datasets", "load_dataset", "register_dataset"),
     "metadata": ("DatasetError", "Fault", "read_metadata"),
     "parquet": ("push_dataset", "save_dataset"),
     "rows": ("LANDMARK_COLUMNS", "landmark_features", "to_row", "to_sequence"),
-    "splits": ("explicit_split", "leave_one_signer_out", "signer_disjoint_split", "stratified_split"),
+    "splits": (
+        "explicit_split",
+        "leave_one_signer_out",
+        "signer_disjoint_split",
+        "stratified_folds",
+        "stratified_split",
+    ),
     "validation": ("ValidationReport", "validate_folder"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
@@ -57,6 +70,7 @@ __all__ = [
     "check_leaks",
     "describe_leaks",
     "explicit_split",
+    "find_duplicates",
     "find_leaks",
     "get_builder",
     "landmark_features",
@@ -68,6 +82,7 @@ __all__ = [
     "register_dataset",
     "save_dataset",
     "signer_disjoint_split",
+    "stratified_folds",
     "stratified_split",
     "to_row",
     "to_sequence",

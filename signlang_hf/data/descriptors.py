@@ -8,9 +8,13 @@ distances are relative to body and hand size.
 The distance of two clips is the mean frame distance along the best alignment in time (dynamic time warping, up to 4 of the 24
 moments free at either end), so a clip that lost its first frames is still found. Before that, a plain Euclidean distance of
 8 moments picks the few candidates that are worth aligning.
+
+Descriptors of a hundred thousand clips are half a gigabyte, so they are kept in temporary files and mapped into memory.
 """
 
 from __future__ import annotations
+
+import tempfile
 
 import numpy as np
 
@@ -20,10 +24,35 @@ FRAMES = 24
 """Moments of a descriptor."""
 FREE_ENDS = 4
 _COARSE = 8
+_TABLE = 1 << 22  # distances held at a time
 _HANDS = ("left_hand", "right_hand", "hand1", "hand2")
 _BODY = ("nose", "head", "shoulder", "elbow", "wrist", "hip", "hand")
 _MOST_BODY_POINTS = 20
 _HAND_POINTS = 5  # fewer than these do not make a shape
+
+
+class RowFile:
+    """Arrays of one shape and type, appended to a temporary file and read back as one array without holding it in memory."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the arrays that map it
+        self._kind: tuple[np.dtype, tuple[int, ...]] | None = None
+        self._rows = 0
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add (n, …) rows of the shape and type of those before."""
+        kind = (rows.dtype, rows.shape[1:])
+        assert self._kind in (None, kind)
+        self._kind = kind
+        self._file.write(rows.tobytes())
+        self._rows += len(rows)
+
+    def array(self) -> np.ndarray:
+        """All rows (N, …), not to be written to; at least one must have been added."""
+        assert self._kind is not None
+        dtype, shape = self._kind
+        self._file.flush()
+        return np.memmap(self._file, dtype, mode="r", shape=(self._rows, *shape))
 
 
 class Describer:
@@ -101,15 +130,26 @@ def coarse(descriptors: np.ndarray) -> np.ndarray:
     """(N, 8 · size) from (N, FRAMES, size): what candidates are looked for by."""
     moment = np.linspace(0, FRAMES - 1, _COARSE)
     low = np.floor(moment).astype(int)
+    high = np.minimum(low + 1, FRAMES - 1)
     weight = (moment - low)[:, None].astype(np.float32)
-    mixed = descriptors[:, low] * (1 - weight) + descriptors[:, np.minimum(low + 1, FRAMES - 1)] * weight
-    return (mixed / np.sqrt(_COARSE)).reshape(len(descriptors), -1).astype(np.float32)
+    rows = RowFile()
+    for start in range(0, len(descriptors), 1024):
+        block = descriptors[start : start + 1024]
+        mixed = block[:, low] * (1 - weight) + block[:, high] * weight
+        rows.append((mixed / np.sqrt(_COARSE)).reshape(len(block), -1).astype(np.float32))
+    return rows.array()
 
 
-def nearest(queries: np.ndarray, candidates: np.ndarray, k: int, block: int = 1024) -> tuple[np.ndarray, np.ndarray]:
-    """The ``k`` nearest rows of ``candidates`` (M, D) for each row of ``queries`` (N, D): indices and distances, both (N, k)."""
+def nearest(
+    queries: np.ndarray, candidates: np.ndarray, k: int, block: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ``k`` nearest rows of ``candidates`` (M, D) for each row of ``queries`` (N, D): indices and distances, both (N, k).
+
+    ``block`` queries are compared at a time; by default as many as keep the table of their distances small.
+    """
     k = min(k, len(candidates))
-    squares = np.square(candidates).sum(1)
+    block = block or max(16, _TABLE // len(candidates))
+    squares = np.einsum("ij,ij->i", candidates, candidates)
     indices = np.empty((len(queries), k), int)
     distances = np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), block):

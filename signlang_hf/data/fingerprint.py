@@ -25,10 +25,11 @@ def files_fingerprint(files: Iterable[Path], *settings: Any) -> str:
     return digest.hexdigest()
 
 
-def content_fingerprint(file: Path) -> str:
-    """32 hexadecimal digits of a file's bytes; the same for a copy or a renamed file."""
+def content_fingerprint(path: Path) -> str:
+    """32 hexadecimal digits of a file's bytes, or of those of all files of a folder; the same for a copy or a renamed one."""
     digest = hashlib.blake2b(digest_size=16)
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from ..landmarks import LANDMARK_SUFFIXES, LandmarkSequence, get_layout
 from .folder_builder import FolderBuilder, FolderConfig
-from .metadata import Clip
+from .metadata import METADATA, Clip
 from .validation import ReadOptions, read_clip
 
 
@@ -39,6 +39,7 @@ class LandmarkFolder(FolderBuilder):
     BUILDER_CONFIG_CLASS = LandmarkFolderConfig
     SUFFIXES = LANDMARK_SUFFIXES
     WHAT = "landmark"
+    NEEDS = f"the folder with {METADATA} and the landmark files"
 
     def find_layout(self) -> str:
         if self.config.layout is not None:

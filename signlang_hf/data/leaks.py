@@ -2,7 +2,7 @@
 
 Three kinds, across every pair of splits: the same **signer** (where the splits claim to be signer-independent), the same
 **content** (bit for bit the same landmarks under another name), and **near-duplicates**: the same recording cut, resampled, cropped
-or extracted anew. One pass over the data keeps a few kilobytes a clip; 10,000 clips take seconds.
+or extracted anew. One pass over the data keeps a few kilobytes a clip, in temporary files; 10,000 clips take seconds.
 
 The thresholds are measured, not guessed (distance of :mod:`.descriptors`, each clip against its five nearest):
 
@@ -24,16 +24,16 @@ import hashlib
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .descriptors import Describer, aligned_distance, coarse, nearest
+from .descriptors import Describer, RowFile, aligned_distance, coarse, nearest
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict, IterableDatasetDict
+    from datasets import Dataset, DatasetDict, IterableDatasetDict
 
 NEAR_WITH_HANDS = 0.14
 NEAR_WITHOUT_HANDS = 0.008
@@ -76,8 +76,9 @@ class _Split:
     ids: list[str] = field(default_factory=list)
     signers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     digests: dict[bytes, int] = field(default_factory=dict)
+    copies: list[tuple[int, int]] = field(default_factory=list)
     described: list[int] = field(default_factory=list)
-    descriptors: list[np.ndarray] = field(default_factory=list)
+    descriptors: RowFile = field(default_factory=RowFile)
     hands: list[bool] = field(default_factory=list)
 
 
@@ -125,6 +126,23 @@ def find_leaks(
             leaks += _near(pair, a, b, threshold, set(same))
     order = {"signer": 0, "content": 1, "near-duplicate": 2}
     return sorted(leaks, key=lambda leak: (order[leak.kind], leak.distance or 0.0, leak.ids))
+
+
+def find_duplicates(dataset: Dataset) -> list[Leak]:
+    """Clips of one dataset that are the same as another of its clips, or nearly so, by the rules of :func:`find_leaks`.
+
+    Returns:
+        One entry a pair, copies first and then by distance; of its two ``ids`` the first comes earlier in the dataset.
+    """
+    found = _read("rows", dataset, True, {})
+    pair = ("rows", "rows")
+    leaks = [Leak("content", pair, (found.ids[i], found.ids[j]), "the same landmarks", 0.0) for i, j in found.copies]
+    order = {clip: position for position, clip in enumerate(found.ids)}
+    # Compared with itself: every clip and its copies are left out of it.
+    same = {(row, row) for row in range(len(found.ids))} | {(j, i) for i, j in found.copies} | set(found.copies)
+    near = {tuple(sorted(leak.ids, key=order.__getitem__)): leak for leak in _near(pair, found, found, None, same)}
+    leaks += [replace(leak, ids=ids) for ids, leak in near.items()]
+    return sorted(leaks, key=lambda leak: (leak.distance, [order[clip] for clip in leak.ids]))
 
 
 def check_leaks(splits: DatasetDict | IterableDatasetDict, allow: bool = False, **options: Any) -> list[Leak]:
@@ -191,7 +209,9 @@ def _read(name: str, split: Any, describe: bool, layouts: dict[str, str]) -> _Sp
                 found.signers[row["signer"]].append(str(row["id"]))
             if len(data) == 0 or np.isnan(data).all():
                 continue
-            found.digests.setdefault(_digest(data), index)
+            first = found.digests.setdefault(_digest(data), index)
+            if first != index:
+                found.copies.append((first, index))
             if describe:
                 describer = describer or Describer(layout)
                 size = row.get("size") if row.get("units", "image") == "image" else None
@@ -199,7 +219,7 @@ def _read(name: str, split: Any, describe: bool, layouts: dict[str, str]) -> _Sp
                 if not descriptor.any():  # a single point that never moves looks like any other
                     continue
                 found.described.append(index)
-                found.descriptors.append(descriptor.astype(np.float16))
+                found.descriptors.append(descriptor.astype(np.float16)[None])
                 found.hands.append(hands)
     return found
 
@@ -231,15 +251,16 @@ def _near(
     """Near-duplicates between two splits: candidates by the coarse distance, then the aligned one."""
     if not a.described or not b.described:
         return []
-    fine_a, fine_b = np.stack(a.descriptors), np.stack(b.descriptors)
+    fine_a, fine_b = a.descriptors.array(), b.descriptors.array()
     coarse_a, coarse_b = coarse(fine_a), coarse(fine_b)
     j, distance = nearest(coarse_a, coarse_b, _CANDIDATES)
-    pairs = {(i, j[i, k]) for i, k in np.argwhere(distance < _FAR).tolist()}
+    i, k = np.nonzero(distance < _FAR)
+    there = np.stack([i, j[i, k]], axis=1)
     i, distance = nearest(coarse_b, coarse_a, _CANDIDATES)
-    pairs |= {(i[j, k], j) for j, k in np.argwhere(distance < _FAR).tolist()}
-    if not pairs:
+    j, k = np.nonzero(distance < _FAR)
+    candidates = np.unique(np.concatenate([there, np.stack([i[j, k], j], axis=1)]), axis=0)
+    if not len(candidates):
         return []
-    candidates = np.array(sorted(pairs))
     distances = np.concatenate(
         [
             aligned_distance(fine_a[part[:, 0]].astype(np.float32), fine_b[part[:, 1]].astype(np.float32))

@@ -18,11 +18,21 @@ from .metadata import METADATA
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder, DatasetDict, IterableDataset, IterableDatasetDict
 
+    from .about import DatasetFacts
+
 # Built-in datasets are named by module and class, so that listing them imports neither datasets nor their readers.
 _REGISTRY: dict[str, str | type[DatasetBuilder]] = {
+    "dgs30": "signlang_hf.data.dgs30:Dgs30",
     "fingerspelling": "signlang_hf.data.fingerspelling:Fingerspelling",
+    "gislr": "signlang_hf.data.gislr:Gislr",
+    "include": "signlang_hf.data.include:Include",
+    "include50": "signlang_hf.data.include50:Include50",
+    "isl30": "signlang_hf.data.isl30:Isl30",
+    "karsl502": "signlang_hf.data.karsl502:Karsl502",
     "landmark_folder": "signlang_hf.data.landmark_folder:LandmarkFolder",
+    "mp_data": "signlang_hf.data.mp_data:MPData",
     "video_folder": "signlang_hf.data.video_folder:VideoFolder",
+    "wlasl": "signlang_hf.data.wlasl:Wlasl",
 }
 
 
@@ -59,6 +69,11 @@ def get_builder(name: str) -> type[DatasetBuilder]:
         module, _, attribute = builder.partition(":")
         builder = getattr(import_module(module), attribute)
     return builder
+
+
+def dataset_facts(name: str | None) -> DatasetFacts | None:
+    """What the builder of a registered dataset states about it; None where there is no such builder, or it states nothing."""
+    return None if name not in _REGISTRY else getattr(get_builder(name), "FACTS", None)
 
 
 def load_dataset(

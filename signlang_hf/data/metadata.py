@@ -63,7 +63,10 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the table. ``file`` is the path to open, ``name`` what the table calls it."""
+    """One clip of a dataset: a row of the table, or (``row`` 0) what a builder found by itself.
+
+    ``file`` is the path to open, ``name`` what the table calls it, ``member`` the array in it where a file holds several clips.
+    """
 
     row: int
     name: str
@@ -73,20 +76,31 @@ class Clip:
     split: str = "train"
     signer: str | None = None
     view: str | None = None
+    member: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where to look, for messages."""
+        return f"row {self.row} of {METADATA}" if self.row else self.name
 
 
 @dataclass
 class Metadata:
-    """The usable rows of a table, and what is wrong with it."""
+    """The usable rows of a table, and what is wrong with it.
+
+    ``classes``: where there are more than the clips show, or in another order; ``tables``: what else the rows are made from.
+    """
 
     folder: Path
     clips: list[Clip] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    classes: Sequence[str] = ()
+    tables: Sequence[Path] = ()
 
     @property
     def label_names(self) -> list[str]:
-        """Classes in alphabetical order."""
-        return sorted({clip.label for clip in self.clips})
+        """Classes; in alphabetical order unless ``classes`` gives another."""
+        return list(self.classes) or sorted({clip.label for clip in self.clips})
 
     @property
     def splits(self) -> dict[str, list[Clip]]:
@@ -118,7 +132,7 @@ def read_metadata(folder: str | Path, suffixes: Iterable[str], what: str = "land
     table = folder / METADATA
     if not table.is_file():
         raise FileNotFoundError(f"{folder} has no {METADATA}. {EXAMPLE}")
-    metadata = Metadata(folder)
+    metadata = Metadata(folder, tables=[table])
     rows = _read_table(table, metadata.faults)
     suffixes = tuple(suffixes)
     clips = _unique([_clip(folder, *row, suffixes, what, metadata.faults) for row in rows], metadata.faults)

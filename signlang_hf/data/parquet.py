@@ -30,7 +30,7 @@ def save_dataset(
     *,
     max_shard_mb: int = 500,
     overwrite: bool = False,
-    description: str = _DESCRIPTION,
+    description: str | None = None,
     **card: Any,
 ) -> Path:
     """Write a dataset to ``folder``: ``data/<split>-00000-of-00001.parquet`` … and a ``README.md`` dataset card.
@@ -40,7 +40,7 @@ def save_dataset(
         folder: where to; it appears whole or not at all.
         max_shard_mb: largest shard, in megabytes of Arrow data (Parquet compresses it further).
         overwrite: replace a dataset that this function wrote there earlier.
-        description: first paragraph of the card.
+        description: first paragraph of the card; default: what the dataset's builder says.
         card: fields of the card's front matter, e.g. ``license="mit"``, ``language=["ase"]``, ``pretty_name="…"``.
 
     Raises:
@@ -165,11 +165,12 @@ def _write_shards(split: Dataset, folder: Path, name: str, max_bytes: int) -> No
         shard.to_parquet(folder / f"{name}-{index:05d}-of-{shards:05d}.parquet")
 
 
-def _card(splits: dict[str, Dataset], description: str, fields: dict[str, Any]) -> str:
+def _card(splits: dict[str, Dataset], description: str | None, fields: dict[str, Any]) -> str:
     """README.md: front matter for the Hub and ``load_dataset``, and a page for people."""
     from huggingface_hub import DatasetCardData
 
-    features = next(iter(splits.values())).features
+    first = next(iter(splits.values()))
+    features, info = first.features, first.info
     total = sum(len(split) for split in splits.values())
     files = [{"split": name, "path": f"data/{name}-*.parquet"} for name in splits]
     front = {
@@ -178,6 +179,7 @@ def _card(splits: dict[str, Dataset], description: str, fields: dict[str, Any]) 
         "task_categories": [task for column, task in _TASKS.items() if column in features],
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>10M")],
         "configs": [{"config_name": "default", "data_files": files}],
+        "license": info.license,
         **fields,
     }
     data = DatasetCardData(**{key: value for key, value in front.items() if value})
@@ -187,12 +189,14 @@ def _card(splits: dict[str, Dataset], description: str, fields: dict[str, Any]) 
     lines = [
         f"---\n{data.to_yaml()}\n---",
         f"# {front['pretty_name']}",
-        description,
+        description or info.description or _DESCRIPTION,
+        f"Source: {info.homepage}" if info.homepage else "",
         "\n".join(["| split | clips |", "|---|---|", *counts]),
         "\n".join(["| column | type |", "|---|---|", *columns]),
         f"{len(labels)} classes: {', '.join(labels)}" if labels else "",
         "A point that was not seen is NaN. Read it with `datasets.load_dataset` alone, or with "
         "[signlang-hf](https://pypi.org/project/signlang-hf/) for models and processors that take these rows.",
+        f"```bibtex\n{info.citation}\n```" if info.citation else "",
     ]
     return "\n\n".join(line for line in lines if line) + "\n"
 

@@ -14,7 +14,7 @@ Design decisions:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..landmarks import Layout, get_layout
@@ -23,7 +23,25 @@ from ..landmarks.rows import LANDMARK_COLUMNS, to_row, to_sequence
 if TYPE_CHECKING:
     from datasets import Features
 
-__all__ = ["LANDMARK_COLUMNS", "landmark_features", "to_row", "to_sequence"]
+__all__ = ["COLUMN_MEANINGS", "LANDMARK_COLUMNS", "landmark_features", "to_row", "to_sequence"]
+
+COLUMN_MEANINGS: Mapping[str, str] = {
+    "id": "name of the clip, unique in the dataset",
+    "landmarks": "(frames, points, 3) float32: x, y, z; NaN where a point was not seen",
+    "visibility": "(frames, points) float32 in [0, 1]; 0 where a point was not seen",
+    "timestamps": "seconds of each frame",
+    "fps": "nominal frames a second",
+    "size": "[width, height] of the picture in pixels, if known",
+    "layout": "name of the layout, which names the points",
+    "units": "what the coordinates count: `image` (x / width, y / height), `metre` or `unknown`",
+    "signer": "who signs, if known",
+    "view": "from where, if known",
+    "label": "the sign",
+    "glosses": "the signs of a sentence",
+    "text": "the sentence in a spoken language",
+    "bbox": "[xmin, ymin, xmax, ymax] of the signer in pixels",
+}
+"""Column → what it holds, for cards."""
 
 
 def landmark_features(layout: str | Layout, *, label_names: Sequence[str] | None = None) -> Features:

@@ -1,4 +1,4 @@
-"""Ways to split a dataset: stratified, by signer, leaving one signer out, or by explicit lists.
+"""Ways to split a dataset: stratified, by signer, leaving one signer out, in folds, or by explicit lists.
 
 Every function takes a ``datasets.Dataset`` (the rows of :mod:`.rows`), is seeded, selects rows without copying them and returns a
 ``DatasetDict`` with ``train``, ``test`` and, where asked for, ``validation``. A signer is whoever the column ``signer`` names; results
@@ -123,6 +123,43 @@ def leave_one_signer_out(
     return _folds(dataset, signers, labels, names, validation_size, validation_by, seed)
 
 
+def stratified_folds(
+    dataset: Dataset,
+    *,
+    num_folds: int = 5,
+    validation_size: float = 0.0,
+    label: str = "label",
+    seed: int = 0,
+) -> Iterator[tuple[str, DatasetDict]]:
+    """``num_folds`` folds: each row is ``test`` once, and every class has its share in each of them. Signers may stand in several parts.
+
+    Args:
+        dataset: rows with a class.
+        num_folds: k, at least 2. A class with fewer rows than that is missing from some test parts, never from a train part.
+        validation_size: share of the other rows to carve a stratified ``validation`` out of.
+        label: column of the class.
+        seed: seed of the shuffle.
+
+    Yields:
+        (number of the fold from "1", DatasetDict).
+
+    Raises:
+        ValueError: sizes out of range, no such column, fewer rows than folds, or a class with a single row, which cannot be both
+            learned and tested.
+    """
+    _check_sizes(0.0, validation_size)
+    labels = _column(dataset, label)
+    if not 2 <= num_folds <= len(labels):
+        raise ValueError(f"num_folds is {num_folds}; it must be 2 to {len(labels)}, the number of rows.")
+    _check_classes(dataset, labels, label)
+    _, index = np.unique(labels.astype(str), return_inverse=True)
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    fold = np.empty(len(labels), int)
+    # Dealt out class by class: folds differ by at most one row of a class, and by at most one row in all.
+    fold[shuffled[np.argsort(index[shuffled], kind="stable")]] = np.arange(len(labels)) % num_folds
+    return _stratified_folds(dataset, labels, fold, num_folds, validation_size, seed)
+
+
 def explicit_split(
     dataset: Dataset,
     splits: Mapping[str, Sequence[Any]],
@@ -179,6 +216,14 @@ def _folds(
             train, chosen, _ = _assign_groups(signers[rest], labels[rest], sizes, seed)
             rest, validation = rest[train], rest[chosen]
         yield name, _select(dataset, train=rest, validation=validation, test=np.flatnonzero(signers == name))
+
+
+def _stratified_folds(
+    dataset: Dataset, labels: np.ndarray, fold: np.ndarray, num_folds: int, validation_size: float, seed: int
+) -> Iterator[tuple[str, DatasetDict]]:
+    for number in range(num_folds):
+        train, validation = _stratified(labels, np.flatnonzero(fold != number), validation_size, seed)
+        yield str(number + 1), _select(dataset, train=train, validation=validation, test=np.flatnonzero(fold == number))
 
 
 def _column(dataset: Dataset, name: str) -> np.ndarray:

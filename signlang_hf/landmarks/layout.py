@@ -243,6 +243,7 @@ register_layout(
 )
 register_layout("gislr-543", _faces(468) + _LEFT_HAND + MEDIAPIPE_POSE + _RIGHT_HAND)
 register_layout("dgs-43", ("face",) + tuple(f"{hand}_{point}" for hand in ("hand1", "hand2") for point in HAND))
+register_layout("face-hands-43", ("face", *_LEFT_HAND, *_RIGHT_HAND))
 register_layout("boston-3", ("left_hand", "right_hand", "nose"))
 register_layout(
     "kinect-20",

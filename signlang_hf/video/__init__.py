@@ -1,6 +1,7 @@
 """Videos: reading with time stamps, sampling, drawing landmarks and writing. numpy here; decoders are imported on use."""
 
 from .drawing import PART_COLOURS, draw_landmarks
+from .pictures import PICTURE_SUFFIXES, iter_pictures
 from .reading import (
     Video,
     VideoChunk,
@@ -19,6 +20,7 @@ from .writing import write_video
 
 __all__ = [
     "PART_COLOURS",
+    "PICTURE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "Video",
     "VideoChunk",
@@ -27,6 +29,7 @@ __all__ = [
     "VideoWarning",
     "as_video",
     "draw_landmarks",
+    "iter_pictures",
     "iter_video",
     "probe_video",
     "read_image",

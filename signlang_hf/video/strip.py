@@ -51,12 +51,12 @@ def skeleton_strip(
 
     if num < 1:
         raise ValueError(f"num is {num}; it must be at least 1.")
-    xy = _picture_points(sequence, min_visibility)
+    xy = picture_points(sequence, min_visibility)
     layout = sequence.spec
     hand = _busiest_hand(xy, layout)
     moments = _moments(sequence, xy, layout, num)
     num = len(moments)
-    box = _body_box(xy, layout)
+    box = body_box(xy, layout)
     body_height = _PANEL_INCHES * float(np.clip((box[3] - box[2]) / (box[1] - box[0]), 0.6, 1.6))
     heights = [body_height] + ([_PANEL_INCHES * 0.9] if hand else [])
     top, foot = (0.42 if title else 0.1), 0.3
@@ -87,7 +87,7 @@ def skeleton_strip(
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def _picture_points(sequence: LandmarkSequence, min_visibility: float) -> np.ndarray:
+def picture_points(sequence: LandmarkSequence, min_visibility: float) -> np.ndarray:
     """(T, K, 2) isotropic points with y pointing up, NaN where not to be drawn."""
     of_picture = sequence.units in ("image", "pose", "pixel")
     if sequence.units in ("image", "pose") and sequence.size is None:
@@ -143,7 +143,7 @@ def _moments(sequence: LandmarkSequence, xy: np.ndarray, layout: Layout, num: in
     return np.unique(frames[nearest])
 
 
-def _body_box(xy: np.ndarray, layout: Layout) -> tuple[float, float, float, float]:
+def body_box(xy: np.ndarray, layout: Layout) -> tuple[float, float, float, float]:
     """left, right, bottom, top of all that is drawn above the waist, with a margin."""
     upper = [i for i, name in enumerate(layout.points) if not any(word in name for word in _LOWER_BODY)]
     points = xy[:, [i for i in upper if not np.isnan(xy[:, i, 0]).all()]]

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 
-from signlang_hf.data import LeakError, check_leaks, describe_leaks, find_leaks, load_dataset
+from signlang_hf.data import LeakError, check_leaks, describe_leaks, find_duplicates, find_leaks, load_dataset
 from signlang_hf.data.descriptors import FRAMES, Describer, aligned_distance, coarse, nearest
 from signlang_hf.data.leaks import NEAR_WITH_HANDS, NEAR_WITHOUT_HANDS
 from signlang_hf.data.rows import landmark_features, to_row, to_sequence
@@ -88,6 +88,18 @@ def test_a_changed_copy_is_found_as_a_near_duplicate(clean, how):
     assert 0 <= leak.distance < NEAR_WITH_HANDS
     assert find_leaks(with_rows(clean, "test", [copy]), near_duplicates=False) == []
     assert find_leaks(with_rows(clean, "test", [copy]), threshold=leak.distance / 2) == []
+
+
+def test_duplicates_within_a_dataset_are_found_once_the_earlier_first(clean, clip):
+    assert find_duplicates(clean["train"]) == []
+    first, second = (to_sequence(clean["train"][row]) for row in (0, 3))
+    extra = [first, changed(second, "cut at the start"), first.replace(data=np.full_like(first.data, np.nan))]
+    found = find_duplicates(with_rows(clean, "train", extra)["train"])
+    ids = clean["train"]["id"]
+    assert [(leak.kind, leak.ids) for leak in found] == [
+        ("content", (ids[0], "n0")), ("near-duplicate", (ids[3], "n1")),
+    ]  # fmt: skip
+    assert found[0].distance == 0 < found[1].distance < NEAR_WITH_HANDS
 
 
 def test_every_pair_of_splits_is_compared(clean, clip):

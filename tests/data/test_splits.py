@@ -8,7 +8,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from signlang_hf.data.splits import explicit_split, leave_one_signer_out, signer_disjoint_split, stratified_split
+from signlang_hf.data.splits import (
+    explicit_split,
+    leave_one_signer_out,
+    signer_disjoint_split,
+    stratified_folds,
+    stratified_split,
+)
 
 WORDS = ("a", "b", "c")
 SIGNERS = ("s1", "s2", "s3", "s4", "s5", "s6")
@@ -93,6 +99,44 @@ def test_leave_one_signer_out_carves_validation_by_signer_or_clip(dataset):
     _, splits = next(leave_one_signer_out(dataset, validation_size=0.2, validation_by="clip"))
     assert Counter(splits["validation"]["label"]) == {0: 2, 1: 2, 2: 2}
     assert set(splits["validation"]["signer"]) <= set(splits["train"]["signer"])
+
+
+@pytest.mark.parametrize("num_folds", [2, 3, 5])
+def test_stratified_folds_test_every_row_once_and_give_each_class_its_share(make_dataset, num_folds):
+    dataset = make_dataset([(word, "s") for word, count in (("a", 11), ("b", 6), ("c", 2)) for _ in range(count)])
+    folds = list(stratified_folds(dataset, num_folds=num_folds, seed=1))
+    assert [name for name, _ in folds] == [str(number + 1) for number in range(num_folds)]
+    for _, splits in folds:
+        assert set(splits) == {"train", "test"}
+        assert_partition(splits, dataset)
+        for label, count in enumerate((11, 6, 2)):
+            assert splits["test"]["label"].count(label) in (count // num_folds, -(-count // num_folds))
+            assert splits["train"]["label"].count(label) > 0
+    tested = [row for _, splits in folds for row in splits["test"]["id"]]
+    assert sorted(tested) == sorted(dataset["id"])
+    sizes = [len(splits["test"]) for _, splits in folds]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_stratified_folds_are_drawn_by_the_seed(make_dataset):
+    dataset = make_dataset(product("ab", "0123456789"))
+    drawn = [[ids(splits["test"]) for _, splits in stratified_folds(dataset, seed=seed)] for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_stratified_folds_carve_validation(make_dataset):
+    dataset = make_dataset(product("ab", "0123456789"))
+    for _, splits in stratified_folds(dataset, num_folds=5, validation_size=0.25):
+        assert_partition(splits, dataset)
+        assert Counter(splits["validation"]["label"]) == {0: 2, 1: 2}
+
+
+def test_stratified_folds_that_cannot_be_are_refused(make_dataset):
+    dataset = make_dataset([("a", "x"), ("a", "y"), ("b", "x")])
+    with pytest.raises(ValueError, match=r"num_folds is 4; it must be 2 to 3, the number of rows\."):
+        stratified_folds(dataset, num_folds=4)
+    with pytest.raises(ValueError, match=r"A class with a single row cannot stand in two splits: b\."):
+        stratified_folds(dataset, num_folds=2)
 
 
 def test_explicit_lists_by_id_signer_and_label_name(dataset):
