@@ -9,18 +9,29 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import registration
+from . import pretrained, registration
 
 if TYPE_CHECKING:
     from .data import list_datasets, load_dataset
+    from .explain import GradCAMExplainer, IntegratedGradientsExplainer
     from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
+    from .models.ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
     from .models.keypoint import (
+        SignBiLSTMConfig,
+        SignBiLSTMForSignClassification,
+        SignBiLSTMModel,
+        SignConvConfig,
+        SignConvForSignClassification,
+        SignConvModel,
+        SignHybridConfig,
+        SignHybridForSignClassification,
+        SignHybridModel,
         SignKeypointProcessor,
         SignTransformerConfig,
         SignTransformerForSignClassification,
         SignTransformerModel,
     )
-    from .pipelines import SignRecognitionPipeline
+    from .pipelines import LiveRecognizer, SignRecognitionPipeline
     from .pose import estimate_video
     from .video import read_video
 
@@ -31,19 +42,45 @@ _HOME = {
     "video": ("read_video",),
     "pose": ("estimate_video",),
     "data": ("list_datasets", "load_dataset"),
+    "explain": ("GradCAMExplainer", "IntegratedGradientsExplainer"),
+    "models.ensemble": ("SignEnsembleConfig", "SignEnsembleForSignClassification", "SignEnsembleProcessor"),
     "models.keypoint": (
+        "SignBiLSTMConfig",
+        "SignBiLSTMForSignClassification",
+        "SignBiLSTMModel",
+        "SignConvConfig",
+        "SignConvForSignClassification",
+        "SignConvModel",
+        "SignHybridConfig",
+        "SignHybridForSignClassification",
+        "SignHybridModel",
         "SignKeypointProcessor",
         "SignTransformerConfig",
         "SignTransformerForSignClassification",
         "SignTransformerModel",
     ),
-    "pipelines": ("SignRecognitionPipeline",),
+    "pipelines": ("LiveRecognizer", "SignRecognitionPipeline"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "GradCAMExplainer",
+    "IntegratedGradientsExplainer",
     "LandmarkSequence",
     "Layout",
+    "LiveRecognizer",
+    "SignBiLSTMConfig",
+    "SignBiLSTMForSignClassification",
+    "SignBiLSTMModel",
+    "SignConvConfig",
+    "SignConvForSignClassification",
+    "SignConvModel",
+    "SignEnsembleConfig",
+    "SignEnsembleForSignClassification",
+    "SignEnsembleProcessor",
+    "SignHybridConfig",
+    "SignHybridForSignClassification",
+    "SignHybridModel",
     "SignKeypointProcessor",
     "SignRecognitionPipeline",
     "SignTransformerConfig",
@@ -56,6 +93,7 @@ __all__ = [
     "list_layouts",
     "load_dataset",
     "load_landmarks",
+    "pretrained",
     "read_video",
     "register_layout",
 ]

@@ -117,15 +117,23 @@ def extract(
 @app.command()
 def recognize(
     sources: Annotated[
-        list[str], typer.Argument(help="Videos, images, landmark files or addresses; folders are searched.")
-    ],
-    model: Annotated[str, typer.Option(help="Model folder or Hub id.")],
+        list[str] | None, typer.Argument(help="Videos, images, landmark files or addresses; folders are searched.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model folder, Hub id or a name from signlang models.")] = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many labels to show.")] = 5,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
+    webcam: Annotated[bool, typer.Option("--webcam", help="Recognise signs live, from a camera.")] = False,
+    camera: Annotated[str, typer.Option(help="With --webcam: number of the camera, or a video in its place.")] = "0",
+    no_window: Annotated[bool, typer.Option("--no-window", help="With --webcam: stay in the terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which sign each clip shows. A clip that cannot be read is reported and skipped."""
-    files = [file for source in sources for file in _expand(source)]
+    """Say which sign each clip shows, or a camera sees. A clip that cannot be read is reported and skipped."""
+    if webcam == bool(sources):
+        raise typer.BadParameter("Give clips, or --webcam for a camera.", param_hint="SOURCES")
+    if webcam:
+        _watch(camera, load_pipeline(model), top_k, as_json, no_window)
+        return
+    files = [file for source in sources or () for file in _expand(source)]
     pipe = load_pipeline(model)
     failed = 0
     for file in files:
@@ -147,8 +155,38 @@ def recognize(
 
 
 @app.command()
+def explain(
+    clip: Annotated[str, typer.Argument(help="Video, landmark file or address.")],
+    out: Annotated[Path, typer.Option(help="Folder for heat.mp4, heat.png, parts.png and the numbers.")],
+    model: Annotated[str | None, typer.Option(help="Model folder, Hub id or a name from signlang models.")] = None,
+    method: Annotated[str, typer.Option(help="gradcam or integrated-gradients.")] = "gradcam",
+    label: Annotated[str | None, typer.Option(help="Sign to explain. Default: the one that the model answers.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which moments and joints of a clip speak for a sign, on its own frames and as a chart."""
+    from .explain import get_explainer
+
+    explainer = get_explainer(method)
+    pipe = load_pipeline(model)
+    explanation = explainer(pipe.model, pipe.feature_extractor).generate(clip, label=label)
+    files = {name: str(path) for name, path in explanation.save(out).items()}
+    summary = explanation.summary()
+    if as_json:
+        print(json.dumps({"file": clip, **summary, "files": files}, ensure_ascii=False))
+        return
+    if not explanation.heat.any():
+        say(f"nothing in this clip speaks for '{explanation.label}'.")
+    output.print(f"{explanation.label}  {100 * explanation.score:.1f} %", markup=False, highlight=False)
+    table = Table("region", "heat")
+    for part, heat in sorted(summary["parts"].items(), key=lambda item: -item[1]):
+        table.add_row(part, f"{heat:.2f}")
+    output.print(table)
+    say(f"wrote {', '.join(Path(path).name for path in files.values())} to {out}")
+
+
+@app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
+    model: Annotated[str, typer.Argument(help="Model folder, Hub id or a name from signlang models.")],
     dataset: Annotated[str, typer.Option(help="Registered dataset, Parquet folder or Hub id.")],
     data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's source.")] = None,
     split: Annotated[str, typer.Option(help="Split to measure.")] = "test",
@@ -220,6 +258,30 @@ def layouts(
 
 
 @app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show the signs of this model.")] = None, as_json: AsJson = False
+) -> None:
+    """List the models that come with the package, or the signs of one. Their names go wherever a model is asked for."""
+    from . import pretrained
+
+    if name is not None:
+        labels = _facts(pretrained.path(name))["labels"]
+        print(json.dumps(labels, ensure_ascii=False) if as_json else "\n".join(labels))
+        return
+    known = {model: _facts(pretrained.path(model)) for model in pretrained.names()}
+    if as_json:
+        print(json.dumps(known, ensure_ascii=False))
+        return
+    table = Table("model", "signs", "sign languages", "parameters", "accuracy", "licence")
+    for model, facts in known.items():
+        accuracy = "" if facts["accuracy"] is None else f"{100 * facts['accuracy']:.1f} %"
+        languages = ", ".join(facts["sign_languages"])
+        signs, parameters = str(len(facts["labels"])), f"{facts['parameters']:,}"
+        table.add_row(model, signs, languages, parameters, accuracy, facts["licence"])
+    output.print(table)
+
+
+@app.command()
 def push(
     folder: Annotated[Path, typer.Argument(help="Model folder with processor and card.")],
     repo_id: Annotated[str, typer.Argument(help="org/name on the Hub.")],
@@ -232,19 +294,23 @@ def push(
     print(push_to_hub(folder, repo_id, private=private, revision=revision))
 
 
-def load_pipeline(model: str) -> Any:
-    """The recognition pipeline of a model folder or Hub id. Raises ValueError in one sentence where it cannot be loaded."""
+def load_pipeline(model: str | None = None) -> Any:
+    """The recognition pipeline of a model folder, a Hub id or a bundled model's name; by default of the one that comes with the
+    package. Raises ValueError in one sentence where it cannot be loaded."""
     from safetensors import SafetensorError
     from transformers import pipeline
     from transformers.utils import logging
 
+    from . import pretrained
+
+    model = str(pretrained.path()) if model is None else pretrained.resolve(model)
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ValueError(f"{model} is not a model folder: it has no config.json.")
         if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
             raise ValueError(f"{model} has no processor; save it there with processor.save_pretrained().")
-        if not any(folder.glob("*.safetensors")):
+        if not any(folder.rglob("*.safetensors")):
             raise ValueError(f"{model} has no weights (*.safetensors); save them there with model.save_pretrained().")
     elif folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
         raise FileNotFoundError(f"Model folder not found: {model}")
@@ -259,6 +325,47 @@ def load_pipeline(model: str) -> Any:
         )  # transformers puts whole tracebacks in some messages
         where = "cannot be loaded" if folder.is_dir() else "is not a folder here, and cannot be loaded from the Hub"
         raise ValueError(f"{model} {where}: {reason}") from error
+
+
+def _watch(camera: str, pipe: Any, top_k: int, as_json: bool, no_window: bool) -> None:
+    from contextlib import ExitStack
+    from dataclasses import asdict
+
+    from .pipelines.live import LiveRecognizer, LiveSign
+    from .pipelines.webcam import in_terminal, in_window, watch
+    from .video.window import open_window
+
+    def report(sign: LiveSign) -> None:
+        if as_json:
+            print(json.dumps(asdict(sign), ensure_ascii=False), flush=True)
+        else:
+            output.print(f"{sign.start:6.1f}–{sign.end:.1f} s  {sign}", markup=False, highlight=False)
+
+    live = LiveRecognizer(pipe, top_k=top_k)
+    with ExitStack() as stack:
+        show = None
+        if not (as_json or no_window) and (window := open_window()) is not None:
+            show = in_window(stack.enter_context(window), camera)
+        elif not as_json:
+            show = in_terminal(stack.enter_context(output.status("waiting for a sign")))
+        watch(live, camera, show, report)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What a model folder and its card say."""
+    from huggingface_hub import ModelCard
+
+    from .hub import CardInfo
+
+    info, card = CardInfo.from_folder(folder), ModelCard.load(folder / "README.md").data
+    accuracies = [row.metric_value for row in card.eval_results or () if row.metric_name == "accuracy"]
+    return {
+        "labels": list(info.labels),
+        "parameters": info.parameters,
+        "sign_languages": card.language or [],
+        "licence": card.license,
+        "accuracy": accuracies[0] if accuracies else None,
+    }
 
 
 def _settings(options: str) -> dict[str, Any]:

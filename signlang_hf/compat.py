@@ -17,6 +17,12 @@ FINDS_MODELS_SAVED_AS_BEST: bool = _V5
 """Whether ``save_strategy="best"`` goes with ``load_best_model_at_end``: 4.57 saves the best and then does not find it again."""
 
 
+def default_model(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What ``register_pipeline(default=…)`` takes for a model folder: 4.57 wants to hear that it is torch's."""
+    model = (os.fspath(folder), "main")
+    return {"model": model if _V5 else {"pt": model}}
+
+
 def move_output(args: Any, folder: str) -> None:
     """Point ``TrainingArguments`` to another folder, its logs too: 4.57 fixes ``logging_dir`` when the arguments are made."""
     if not _V5 and args.logging_dir.startswith(args.output_dir):

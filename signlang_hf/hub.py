@@ -40,6 +40,7 @@ _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 _LEFT_AT_HOME = (
     ".*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.tmp", "checkpoint-*", "runs", "__pycache__",
     "trainer_state.json", "run_settings.json",  # may name folders of this machine
+    "predictions.npz",  # and this the people whose clips were tested on
 )  # fmt: skip
 
 _CITATION = f"""@software{{signlang_hf,

@@ -75,7 +75,7 @@ def test_version_and_help():
     assert signlang("--version").stdout == f"{__version__}\n"
     listed = signlang("--help")
     assert listed.exit_code == 0
-    for command in ("extract", "recognize", "evaluate", "validate", "layouts", "push"):
+    for command in ("extract", "recognize", "evaluate", "validate", "layouts", "models", "push"):
         assert command in listed.stdout
         assert signlang(command, "--help").exit_code == 0
     bare = signlang()
@@ -83,7 +83,7 @@ def test_version_and_help():
 
 
 @pytest.mark.parametrize(
-    "words", [["translate"], ["recognize"], ["recognize", "x.mp4"], ["layouts", "--nope"], ["recognize", "x", "--model", "m", "--top-k", "0"]]
+    "words", [["translate"], ["recognize"], ["recognize", "x.mp4", "--webcam"], ["layouts", "--nope"], ["recognize", "x", "--model", "m", "--top-k", "0"]]
 )  # fmt: skip
 def test_a_wrong_command_line_has_exit_code_2(words):
     result = signlang(*words)
@@ -338,7 +338,7 @@ def test_evaluate_with_labels_that_disagree(model, lexicon, datasets_cache):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--dataset", "no-such"], "Unknown dataset 'no-such'; known are fingerspelling"),
+        (["--dataset", "no-such"], "Unknown dataset 'no-such'; known are dgs30"),
         (["--dataset", "fingerspelling", "--split", "exam"], "exam"),
         (["--dataset", "fingerspelling", "--options", "{"], "--options is not valid JSON"),
         (["--dataset", "fingerspelling", "--options", "[1]"], '--options must be a JSON object such as \'{"hold_out": "ase"}\'; got [1]'),

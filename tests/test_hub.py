@@ -205,7 +205,14 @@ def test_offline_mode_is_said_in_one_sentence(saved_model):
 
 
 def test_push_and_load_back(stub_hub, saved_model, tmp_path):
-    leftovers = ("training_args.bin", "checkpoint-5/model.safetensors", ".hidden", "runs/events", "half.tmp")
+    leftovers = (
+        "training_args.bin",
+        "checkpoint-5/model.safetensors",
+        ".hidden",
+        "runs/events",
+        "half.tmp",
+        "predictions.npz",
+    )
     for name in leftovers:
         (saved_model / name).parent.mkdir(exist_ok=True)
         (saved_model / name).write_bytes(b"x")

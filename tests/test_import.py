@@ -9,10 +9,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from tiny_model import bundle_tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {
@@ -145,7 +147,9 @@ def wheel(tmp_path_factory) -> Path:
             shutil.copy(ROOT / name, source)
     for name in ("signlang_hf", "hub_cards"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    bundle_tiny_model(source / "signlang_hf" / "pretrained" / "tiny")
     python(f"from setuptools.build_meta import build_wheel; build_wheel({str(base)!r})", cwd=source)
+    python(f"from setuptools.build_meta import build_sdist; build_sdist({str(base)!r})", cwd=source)
     (built,) = base.glob("*.whl")
     with zipfile.ZipFile(built) as archive:
         archive.extractall(base / "installed")
@@ -156,6 +160,7 @@ def test_wheel_holds_the_package_and_nothing_beside_it(wheel):
     assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {"signlang_hf"}
     expected = {path.relative_to(ROOT) for path in (ROOT / "signlang_hf").rglob("*.py")}
     expected |= {Path("signlang_hf/py.typed"), Path("signlang_hf/hub_cards/model_card.md.jinja")}
+    expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "data" / "facts").iterdir()}
     assert {path for path in expected if not (wheel / path).is_file()} == set()
     (info,) = wheel.glob("*.dist-info")
     metadata = (info / "METADATA").read_text(encoding="utf-8")
@@ -163,6 +168,20 @@ def test_wheel_holds_the_package_and_nothing_beside_it(wheel):
     assert "Requires-Python: <3.13,>=3.10" in metadata
     assert (info / "licenses" / "LICENSE").is_file()
     assert "signlang = signlang_hf.cli:main" in (info / "entry_points.txt").read_text()
+
+
+def test_bundled_models_are_in_the_wheel_and_in_the_source_archive(wheel):
+    names = {f"signlang_hf/pretrained/tiny/{name}" for name in ("config.json", "model.safetensors", "README.md")}
+    shipped = (path for path in (ROOT / "signlang_hf" / "pretrained").glob("*/*") if path.parent.name != "__pycache__")
+    names |= {path.relative_to(ROOT).as_posix() for path in shipped}
+    assert {name for name in names if not (wheel / name).is_file()} == set()
+    (archive,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        packed = {name.partition("/")[2] for name in files.getnames()}
+    assert names - packed == set()
+    code = "from signlang_hf import pretrained; print(*pretrained.names(), pretrained.path('tiny'))"
+    *known, where = python(code, path=wheel, cwd=wheel).split()
+    assert "tiny" in known and Path(where) == wheel / "signlang_hf" / "pretrained" / "tiny"
 
 
 def test_cards_render_from_an_installed_wheel(wheel, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ def save_tiny_model(folder: Path, labels: tuple[str, ...] = LABELS, **settings: 
     processor = SignKeypointProcessor(**settings)
     tiny_model(processor.feature_size, labels).save_pretrained(folder)
     processor.save_pretrained(folder)
+    return folder
+
+
+def bundle_tiny_model(folder: Path, **facts: Any) -> Path:
+    """A tiny model as one that comes with the package: its files, a card that says ``facts``, and no code."""
+    from signlang_hf.hub import CardInfo, save_model_card
+
+    save_tiny_model(folder, layout="isl-48")
+    for path in folder.glob("*.py"):
+        path.unlink()
+    for path in folder.glob("*.json"):
+        settings = json.loads(path.read_text())
+        settings.pop("auto_map", None)
+        path.write_text(json.dumps(settings))
+    save_model_card(folder, CardInfo.from_folder(folder, **facts))
     return folder
 
 

@@ -86,11 +86,11 @@ def flags(data_dir: Path, output_dir: Path, /, **changes: Any) -> list[str]:
 
 
 @functools.cache
-def load_recipe() -> ModuleType:
-    """``recipes/train_isolated.py`` as a module."""
-    spec = importlib.util.spec_from_file_location("train_isolated", RECIPE)
+def load_recipe(path: Path = RECIPE) -> ModuleType:
+    """A recipe, by default ``recipes/train_isolated.py``, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["train_isolated"] = module
+    sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
 
@@ -111,12 +111,12 @@ class TinySigns:
         """Train in this process: what the recipe's ``main`` returns."""
         return self.main(flags(data or self.signs, output_dir, **changes))
 
-    def main(self, words: list[str]) -> Any:
+    def main(self, words: list[str], recipe: Path = RECIPE) -> Any:
         import datasets
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(datasets.config, "HF_DATASETS_CACHE", self.cache)
-            return load_recipe().main(words)
+            return load_recipe(recipe).main(words)
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Environment of a process that trains: offline, one thread, the same cache as this one."""

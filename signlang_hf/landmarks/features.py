@@ -11,6 +11,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .alignment import KEY_POINTS, trajectory
+from .hand_geometry import (
+    angle_size,
+    hand_data,
+    hand_names,
+    hands_relation,
+    hull_shape,
+    joint_angles,
+    relation_size,
+)
 from .layout import Layout, get_layout
 from .normalize import hand_shape
 from .sequence import LandmarkSequence
@@ -55,8 +65,20 @@ def _acceleration(sequence: LandmarkSequence, dims: int) -> np.ndarray:
     return derivative(_velocity(sequence, dims), sequence.timestamps)
 
 
+def _hand_position(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return hand_data(sequence)[..., :dims].reshape(len(sequence), 42 * dims)
+
+
+def _hand_velocity(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return derivative(_hand_position(sequence, dims), sequence.timestamps)
+
+
+def _hand_acceleration(sequence: LandmarkSequence, dims: int) -> np.ndarray:
+    return derivative(_hand_velocity(sequence, dims), sequence.timestamps)
+
+
 def _hand_shape(sequence: LandmarkSequence, dims: int) -> np.ndarray:
-    return _per_frame(hand_shape(sequence)[..., :dims])
+    return _per_frame(hand_shape(sequence, hand_names(sequence.spec))[..., :dims])
 
 
 # Wrist, thumb and, of each finger, knuckle, middle joint and tip: what tells one hand shape from another.
@@ -65,7 +87,8 @@ _DISTANCE_PAIRS = np.triu_indices(len(_DISTANCE_POINTS), 1)
 
 
 def _hand_distance(sequence: LandmarkSequence, dims: int) -> np.ndarray:
-    hands = hand_shape(sequence)[..., :dims].reshape(len(sequence), 2, 21, dims)[:, :, list(_DISTANCE_POINTS)]
+    hands = hand_shape(sequence, hand_names(sequence.spec))[..., :dims]
+    hands = hands.reshape(len(sequence), 2, 21, dims)[:, :, list(_DISTANCE_POINTS)]
     first, second = _DISTANCE_PAIRS
     return _per_frame(np.linalg.norm(hands[:, :, first] - hands[:, :, second], axis=3))
 
@@ -86,7 +109,7 @@ def _presence(sequence: LandmarkSequence, dims: int) -> np.ndarray:
     return np.stack([sequence.part_seen(part) for part in parts], axis=1).astype(np.float32)
 
 
-Feature = Callable[[LandmarkSequence, int], np.ndarray]
+Feature = Callable[..., np.ndarray]
 
 FEATURES: dict[str, tuple[Feature, Callable[[Layout, int], int]]] = {
     "position": (_position, lambda layout, dims: len(layout) * dims),
@@ -94,15 +117,43 @@ FEATURES: dict[str, tuple[Feature, Callable[[Layout, int], int]]] = {
     "acceleration": (_acceleration, lambda layout, dims: len(layout) * dims),
     "hand_shape": (_hand_shape, lambda layout, dims: 42 * dims),
     "hand_distance": (_hand_distance, lambda layout, dims: 2 * len(_DISTANCE_PAIRS[0])),
+    "hand_position": (_hand_position, lambda layout, dims: 42 * dims),
+    "hand_velocity": (_hand_velocity, lambda layout, dims: 42 * dims),
+    "hand_acceleration": (_hand_acceleration, lambda layout, dims: 42 * dims),
+    "joint_angle": (joint_angles, lambda layout, dims: angle_size(dims)),
+    "hull_shape": (lambda sequence, dims: hull_shape(sequence), lambda layout, dims: 4),
+    "hands_relation": (lambda sequence, dims: hands_relation(sequence), lambda layout, dims: relation_size(layout)),
+    "trajectory": (trajectory, lambda layout, dims: len(KEY_POINTS) * dims),
     "bone_direction": (_bone_direction, lambda layout, dims: len(layout.bones) * dims),
     "visibility": (_visibility, lambda layout, dims: len(layout)),
     "presence": (_presence, lambda layout, dims: len(layout.parts)),
 }
-"""Name → (function, size). ``position``: coordinates. ``velocity`` and ``acceleration``: their first and second derivative
-per second. ``hand_shape``: both hands about their own wrists (see :func:`hand_shape`). ``hand_distance``: distances between
-15 points of each hand in palms, which no turn of the hand changes (dims = 3).
-``bone_direction``: unit vectors along the layout's bones. ``visibility``: per point. ``presence``: 1 for each body part that
-was seen at all."""
+"""Name → (function, size). With K points, dims d and T frames, in one frame:
+
+=====================  =======  ============================================================================================
+``position``           K d      coordinates p of all points
+``velocity``           K d      dp/dt per second, see :func:`derivative`
+``acceleration``       K d      d²p/dt²
+``hand_shape``         42 d     both hands about their own wrists in palms, see :func:`.normalize.hand_shape`
+``hand_distance``      210      distances between 15 points of each hand in palms; no turn of the hand changes them (d = 3)
+``hand_position``      42 d     coordinates p of both hands where they are
+``hand_velocity``      42 d     dp/dt of both hands
+``hand_acceleration``  42 d     d²p/dt² of both hands
+``joint_angle``        78       cosines of 26 angles between bones, in the planes xy, xz, yz (d = 2: 26, xy only), see
+                                :func:`.hand_geometry.joint_angles`
+``hull_shape``         4        4πA/P² and A/(area of the smallest rectangle) of each hand's convex hull, see
+                                :func:`.hand_geometry.hull_shape`
+``hands_relation``     47 + 4n  wrist to wrist, and how near finger tips and palms are to each other and to n places of
+                                the body, see :func:`.hand_geometry.hands_relation`
+``trajectory``         10 d     10 key points relative to a reference path that DTW aligns, see
+                                :func:`.alignment.trajectory`
+``bone_direction``     B d      unit vectors along the layout's B bones
+``visibility``         K        visibility of each point
+``presence``           parts    1 for each body part of which any point was seen
+=====================  =======  ============================================================================================
+
+``hand_position``, ``joint_angle``, ``hand_velocity``, ``hand_acceleration``, ``hull_shape`` and ``trajectory`` with three
+coordinates make 126 + 78 + 126 + 126 + 4 + 30 = 490 values."""
 
 
 def feature_size(layout: str | Layout, features: Sequence[str], dims: int = 3) -> int:
@@ -110,17 +161,25 @@ def feature_size(layout: str | Layout, features: Sequence[str], dims: int = 3) -
     return sum(_feature(name)[1](get_layout(layout), dims) for name in features)
 
 
-def extract_features(sequence: LandmarkSequence, features: Sequence[str], dims: int = 3) -> np.ndarray:
+def extract_features(
+    sequence: LandmarkSequence, features: Sequence[str], dims: int = 3, *, reference: np.ndarray | None = None
+) -> np.ndarray:
     """The chosen features side by side: (T, F) float32 with NaN where something was not seen.
 
     Args:
         sequence: normalised landmarks.
         features: names from :data:`FEATURES`, in order.
         dims: 2 to leave z out of every feature, 3 to keep it.
+        reference: reference path of ``trajectory``; see there.
+
+    Raises:
+        ValueError: an unknown feature, or which points or part of one the layout lacks.
     """
     if not features:
         raise ValueError("Choose at least one feature.")
-    return np.concatenate([_feature(name)[0](sequence, dims) for name in features], axis=1, dtype=np.float32)
+    options = {"trajectory": {"reference": reference}}
+    blocks = [_feature(name)[0](sequence, dims=dims, **options.get(name, {})) for name in features]
+    return np.concatenate(blocks, axis=1, dtype=np.float32)
 
 
 def _feature(name: str) -> tuple[Feature, Callable[[Layout, int], int]]:

@@ -68,7 +68,8 @@ class LandmarkSequence:
         visibility = seen.astype(np.float32) if self.visibility is None else np.asarray(self.visibility, np.float32)
         if visibility.shape != seen.shape:
             raise ValueError(f"Visibility has shape {visibility.shape}; the landmarks need {seen.shape}.")
-        visibility = np.where(seen, np.clip(np.nan_to_num(visibility), 0.0, 1.0), np.float32(0.0))
+        # fmax() takes NaN for the smaller, so an unknown visibility is 0.
+        visibility = np.where(seen, np.minimum(np.fmax(visibility, np.float32(0.0)), np.float32(1.0)), np.float32(0.0))
         timestamps, fps = _clock(self.timestamps, self.fps, frames)
         world = None if self.world is None else np.asarray(self.world, np.float32)
         if world is not None and world.shape != (frames, len(layout), 4):
@@ -114,14 +115,27 @@ class LandmarkSequence:
         """A copy with the given fields changed."""
         return replace(self, **changes)
 
+    def _with(self, **changes: Any) -> LandmarkSequence:
+        """:meth:`replace` without the checks, which cost as much as the work itself in a clip of usual length.
+
+        For this room's own functions, whose results fit by construction: shapes and types of all fields agree, a missing point is
+        NaN in three coordinates and has visibility 0, time increases.
+        """
+        changed = object.__new__(type(self))
+        changed.__dict__.update(self.__dict__, **changes)  # past __setattr__, which refuses to write into a value
+        return changed
+
     def frames(self, index: slice | np.ndarray) -> LandmarkSequence:
         """The frames of a slice, an index array or a boolean mask over T, with their time stamps."""
-        return self.replace(
-            data=self.data[index],
-            visibility=self.visibility[index],
-            timestamps=self.timestamps[index],
-            world=None if self.world is None else self.world[index],
-        )
+        chosen = {
+            "data": self.data[index],
+            "visibility": self.visibility[index],
+            "timestamps": self.timestamps[index],
+            "world": None if self.world is None else self.world[index],
+        }
+        time = chosen["timestamps"]
+        # Whatever else may be wrong with them, replace() says it.
+        return self._with(**chosen) if time.ndim == 1 and (time[1:] > time[:-1]).all() else self.replace(**chosen)
 
     def to_layout(self, layout: str | Layout) -> LandmarkSequence:
         """The same landmarks in another layout, matched by point name; points that this layout lacks become NaN.
@@ -136,7 +150,7 @@ class LandmarkSequence:
         found = source >= 0
         if not found.any():
             raise ValueError(f"Layout '{self.layout}' shares no point with layout '{target.name}'; nothing to convert.")
-        return self.replace(
+        return self._with(
             data=_take(self.data, source, found, np.nan),
             visibility=_take(self.visibility, source, found, 0.0),
             world=None if self.world is None else _take(self.world, source, found, np.nan),
@@ -173,10 +187,10 @@ class LandmarkSequence:
             return self
         if not {units, self.units} <= {"image", "pose", "pixel"}:
             raise ValueError(f"Landmarks in {self.units} units cannot be converted to {units} units.")
-        target = self.replace(data=self.data[:0], timestamps=None, visibility=None, world=None, units=units)
+        target = self._with(units=units)
         # Through float64, so that converting there and back stays within one unit in the last place.
         scale = self.axes.astype(np.float64) / target.axes
-        return self.replace(data=(self.data * scale).astype(np.float32), units=units)
+        return self._with(data=(self.data * scale).astype(np.float32), units=units)
 
     def save(self, path: str | Path) -> Path:
         """Write to ``.npz`` or ``.pose``, by suffix; the file appears whole or not at all. See :mod:`.files`."""

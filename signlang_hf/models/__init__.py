@@ -9,7 +9,17 @@ from transformers import (
     AutoProcessor,
 )
 
+from .ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
 from .keypoint import (
+    SignBiLSTMConfig,
+    SignBiLSTMForSignClassification,
+    SignBiLSTMModel,
+    SignConvConfig,
+    SignConvForSignClassification,
+    SignConvModel,
+    SignHybridConfig,
+    SignHybridForSignClassification,
+    SignHybridModel,
     SignKeypointProcessor,
     SignTransformerConfig,
     SignTransformerForSignClassification,
@@ -17,7 +27,12 @@ from .keypoint import (
 )
 
 # One row a family: configuration, encoder, classifier. All keypoint families share one processor.
-_KEYPOINT_FAMILIES = ((SignTransformerConfig, SignTransformerModel, SignTransformerForSignClassification),)
+_KEYPOINT_FAMILIES = (
+    (SignTransformerConfig, SignTransformerModel, SignTransformerForSignClassification),
+    (SignConvConfig, SignConvModel, SignConvForSignClassification),
+    (SignBiLSTMConfig, SignBiLSTMModel, SignBiLSTMForSignClassification),
+    (SignHybridConfig, SignHybridModel, SignHybridForSignClassification),
+)
 
 for _config, _encoder, _classifier in _KEYPOINT_FAMILIES:
     AutoConfig.register(_config.model_type, _config)
@@ -30,3 +45,12 @@ for _config, _encoder, _classifier in _KEYPOINT_FAMILIES:
     _encoder.register_for_auto_class("AutoModel")
     _classifier.register_for_auto_class("AutoModelForVideoClassification")
 SignKeypointProcessor.register_for_auto_class("AutoFeatureExtractor")
+
+# An ensemble has no encoder of its own; its members register theirs.
+AutoConfig.register(SignEnsembleConfig.model_type, SignEnsembleConfig)
+AutoModelForVideoClassification.register(SignEnsembleConfig, SignEnsembleForSignClassification)
+AutoFeatureExtractor.register(SignEnsembleConfig, SignEnsembleProcessor)
+AutoProcessor.register(SignEnsembleConfig, SignEnsembleProcessor)
+SignEnsembleConfig.register_for_auto_class()
+SignEnsembleForSignClassification.register_for_auto_class("AutoModelForVideoClassification")
+SignEnsembleProcessor.register_for_auto_class("AutoFeatureExtractor")

@@ -1,8 +1,19 @@
-"""``pipeline("sign-recognition")``: one clip → the signs that it most likely shows."""
+"""``pipeline("sign-recognition")``: one clip → the signs that it most likely shows.
+
+Whether a clip shows a sign of the vocabulary at all is decided by how known it looks (the model's ``unknown_score``) against a
+threshold. An answer ``unknown`` says how sure that is on the scale of log-odds, where the threshold is even odds:
+
+    P(known) = sigmoid(s(knownness) - s(threshold)),  s(x) = log(x / (1 - x)) for a probability,  x / logit_temperature else
+
+``unknown`` gets 1 - P(known), which is more than one half, and the signs share the rest by their probabilities: an answer
+always sums to 1 over all labels, and its order is that of its scores.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +21,18 @@ import torch
 from transformers import Pipeline
 from transformers.utils import logging
 
+from ..landmarks import LandmarkSequence
+from ..metrics.open_set.open_set import knownness
 from ..pose import PoseEstimator, default_estimator
+from ..video import VideoWarning
 from .inputs import to_landmarks, with_clock_and_size
 
 logger = logging.get_logger(__name__)
+
+UNKNOWN = "unknown"
+"""The label of a clip that shows no sign of the vocabulary."""
+_SHORTEST = 3  # frames; with fewer there is no change of movement
+_ARGUMENTS = ("top_k", "threshold", "return_embedding", "fps")
 
 
 class SignRecognitionPipeline(Pipeline):
@@ -24,15 +43,21 @@ class SignRecognitionPipeline(Pipeline):
 
     Call arguments:
         top_k: how many labels to return, best first (default 5).
+        threshold: a clip that looks less known than this is answered ``unknown``: a number on the scale of the model's
+            ``unknown_score``, None to accept every clip, or "model" (default) for the model's own ``unknown_threshold``.
+        return_embedding: also return the clip's embedding.
         fps: frame rate of bare frames, 25 by default.
         batch_size: clips per forward pass.
 
     Returns:
-        ``[{"label": str, "score": float}, …]`` per clip, scores being softmax probabilities. A clip in which nobody was
+        ``[{"label": str, "score": float}, …]`` per clip: the probabilities of softmax(logits / logit_temperature). A clip that shows
+        none of the model's signs gives ``unknown`` first and then the closest ones, see the module. A clip in which nobody was
         found gives ``[{"label": None, "score": 0.0, "message": …}]``.
+        With ``return_embedding`` a clip gives ``{"predictions": […], "embedding": [float, …]}``, the embedding being None where
+        nobody was found.
 
     Example:
-        >>> pipe = pipeline("sign-recognition", model="outputs/demo")
+        >>> pipe = pipeline("sign-recognition")  # the model that comes with the package: 30 German signs
         >>> pipe("clip.mp4", top_k=3)
     """
 
@@ -76,32 +101,107 @@ class SignRecognitionPipeline(Pipeline):
         self.model.save_pretrained(save_directory, **kwargs)
         self.feature_extractor.save_pretrained(save_directory, **kwargs)
 
-    def _sanitize_parameters(
-        self, top_k: int | None = None, fps: float | None = None, **kwargs: Any
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if kwargs:
-            raise TypeError(f"sign-recognition does not know {', '.join(kwargs)}; it takes top_k, fps and batch_size.")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k is {top_k}; it must be at least 1.")
-        if fps is not None and not 0 < fps < float("inf"):
-            raise ValueError(f"fps is {fps}; it must be a positive number.")
-        return ({} if fps is None else {"fps": fps}), {}, ({} if top_k is None else {"top_k": top_k})
+    def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        foreign = [name for name in given if name not in _ARGUMENTS]
+        if foreign:
+            raise TypeError(
+                f"sign-recognition does not know {', '.join(foreign)}; it takes {', '.join(_ARGUMENTS)} and batch_size."
+            )
+        # None means "not said", but for the threshold, where it is an answer.
+        given = {name: value for name, value in given.items() if value is not None or name == "threshold"}
+        if given.get("top_k", 1) < 1:
+            raise ValueError(f"top_k is {given['top_k']}; it must be at least 1.")
+        if not 0 < given.get("fps", 25) < math.inf:
+            raise ValueError(f"fps is {given['fps']}; it must be a positive number.")
+        if "threshold" in given:
+            self._check_threshold(given["threshold"])
+        steps = (("fps",), ("return_embedding",), ("top_k", "threshold", "return_embedding"))
+        return tuple({name: given[name] for name in names if name in given} for names in steps)
+
+    def _check_threshold(self, threshold: Any) -> None:
+        if threshold is None or threshold == "model":
+            return
+        if isinstance(threshold, (bool, str)) or not math.isfinite(threshold):
+            raise ValueError(
+                f"threshold is {threshold!r}; it must be a number, None (accept every clip) or 'model' (the model's own)."
+            )
+        if self._unknown_score == "probability" and not 0 <= threshold <= 1:
+            raise ValueError(f"threshold is {threshold}; this model scores by probability, so it must be in [0, 1].")
+
+    # Models of other origin, such as exported ones, may lack these settings.
+    @property
+    def _unknown_score(self) -> str:
+        return getattr(self.model.config, "unknown_score", "probability")
+
+    @property
+    def _temperature(self) -> float:
+        return getattr(self.model.config, "logit_temperature", 1.0)
 
     def preprocess(self, inputs: Any, fps: float | None = None) -> dict[str, torch.Tensor]:
         processor = self.feature_extractor
         sequence = to_landmarks(inputs, lambda: self.estimator, layout=processor.layout, fps=fps)
+        _warn_of_short(sequence)
         features = processor(sequence, return_tensors="pt")
         # A tensor, because only tensors can be batched with the rest.
         return {**features, "person_seen": torch.tensor([bool(sequence.seen.any())])}
 
-    def _forward(self, model_inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def _forward(
+        self, model_inputs: dict[str, torch.Tensor], return_embedding: bool = False
+    ) -> dict[str, torch.Tensor]:
         person_seen = model_inputs.pop("person_seen")
-        return {"logits": self.model(**model_inputs).logits, "person_seen": person_seen}
+        output = self.model(**model_inputs)
+        result = {"logits": output.logits, "person_seen": person_seen}
+        if return_embedding:
+            embedding = getattr(output, "embedding", None)
+            if embedding is None:
+                raise ValueError(f"{type(self.model).__name__} gives no embedding; leave return_embedding out.")
+            result["embedding"] = embedding
+        return result
 
-    def postprocess(self, model_outputs: dict[str, torch.Tensor], top_k: int = 5) -> list[dict[str, Any]]:
-        if not model_outputs["person_seen"].all():
-            return [{"label": None, "score": 0.0, "message": "Nobody was found in this clip."}]
-        probabilities = model_outputs["logits"][0].float().softmax(-1)
-        scores, labels = probabilities.topk(min(top_k, len(probabilities)))
+    def postprocess(
+        self,
+        model_outputs: dict[str, torch.Tensor],
+        top_k: int = 5,
+        threshold: float | str | None = "model",
+        return_embedding: bool = False,
+    ) -> list[dict[str, Any]] | dict[str, Any]:
+        seen = bool(model_outputs["person_seen"].all())
+        if threshold == "model":
+            threshold = getattr(self.model.config, "unknown_threshold", None)
+        if seen:
+            predictions = self._ranked(model_outputs["logits"].float(), threshold)[:top_k]
+        else:
+            predictions = [{"label": None, "score": 0.0, "message": "Nobody was found in this clip."}]
+        if not return_embedding:
+            return predictions
+        embedding = model_outputs["embedding"][0].float().tolist() if seen else None
+        return {"predictions": predictions, "embedding": embedding}
+
+    def _ranked(self, logits: torch.Tensor, threshold: float | None) -> list[dict[str, Any]]:
+        """All labels of a clip with logits (1, C), best first; with ``unknown`` before them where it is not known enough."""
+        known, first = 1.0, []
+        if threshold is not None:
+            score, temperature = self._unknown_score, self._temperature
+            knowing = float(knownness(logits.numpy(), score, temperature)[0])
+            if knowing < threshold:
+                scale = _log_odds if score == "probability" else lambda value: value / temperature
+                known = 1 / (1 + math.exp(min(scale(threshold) - scale(knowing), 700.0)))
+                first = [{"label": UNKNOWN, "score": 1 - known}]
+        scores, labels = (known * (logits[0] / self._temperature).softmax(-1)).sort(descending=True, stable=True)
         names = self.model.config.id2label
-        return [{"label": names[label], "score": score} for score, label in zip(scores.tolist(), labels.tolist())]
+        return first + [{"label": names[i], "score": score} for i, score in zip(labels.tolist(), scores.tolist())]
+
+
+def _log_odds(probability: float) -> float:
+    probability = min(max(probability, 1e-12), 1 - 1e-12)
+    return math.log(probability / (1 - probability))
+
+
+def _warn_of_short(sequence: LandmarkSequence) -> None:
+    if 0 < len(sequence) < _SHORTEST:
+        warnings.warn(
+            f"The clip is too short to show a movement ({len(sequence)} of at least {_SHORTEST} frames); the answer rests on the "
+            "shape and place of the hands alone.",
+            VideoWarning,
+            stacklevel=2,
+        )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -93,7 +93,19 @@ class PoseEstimator(ABC):
                 times.append(seconds)
         if not found:
             raise ValueError("There are no frames to find landmarks in.")
-        clock = np.array(times)
+        return self.sequence(found, np.array(times), size)
+
+    def sequence(self, found: Sequence[Detection], clock: np.ndarray, size: tuple[int, int] | None) -> LandmarkSequence:
+        """The detections of consecutive frames as one sequence.
+
+        Args:
+            found: what :meth:`detect` gave, one a frame.
+            clock: (T,) seconds of these frames.
+            size: (width, height) of the frames.
+
+        Raises:
+            ValueError: time stamps that do not increase.
+        """
         if (np.diff(clock) <= 0).any():
             raise ValueError("A frame does not come after the one before it; time stamps must increase.")
         return LandmarkSequence(

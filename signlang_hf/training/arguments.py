@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from transformers import TrainingArguments
 
 
-def _parsed(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
+def parsed(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
     """A settings field, given as a mapping in YAML and as JSON on the command line."""
     if isinstance(value, str):
         try:
@@ -47,10 +47,16 @@ class ModelArguments:
     class_weights: bool = field(
         default=False, metadata={"help": "Weigh the loss by inverse class frequency in the training split."}
     )
+    calibrate: bool = field(
+        default=False,
+        metadata={
+            "help": "Choose the model's temperature and its threshold for unknown signs on the validation split."
+        },
+    )
 
     def __post_init__(self) -> None:
-        self.model = _parsed("model", self.model)
-        self.processor = _parsed("processor", self.processor)
+        self.model = parsed("model", self.model)
+        self.processor = parsed("processor", self.processor)
 
 
 @dataclass
@@ -72,11 +78,24 @@ class DataArguments:
     validation_by: str = field(
         default="clip", metadata={"help": "Carve out single clips ('clip') or whole signers ('signer')."}
     )
-    leave_one_signer_out: bool = field(
-        default=False,
-        metadata={"help": "Train one model for each signer of the training split, tested on that signer."},
+    unknown_split: str | None = field(
+        default=None,
+        metadata={"help": "Split with clips of other signs, which --calibrate learns to tell from those known."},
     )
-    folds: list[str] | None = field(default=None, metadata={"help": "Only these signers' folds."})
+    cross_validate: str | None = field(
+        default=None,
+        metadata={
+            "help": "Train one model for each signer of the training split, tested on that signer ('signer'), or for each "
+            "of --num_folds parts of it with every class in its share ('stratified')."
+        },
+    )
+    num_folds: int = field(default=5, metadata={"help": "Parts of a stratified cross-validation."})
+    folds: list[str] | None = field(
+        default=None, metadata={"help": "Only these folds: names of signers, or numbers from 1."}
+    )
+    seeds: list[int] | None = field(
+        default=None, metadata={"help": "Train anew with each of these seeds; results are their mean and spread."}
+    )
     signer_independent: bool = field(
         default=True, metadata={"help": "The splits claim to share no signer between training and test; it is checked."}
     )
@@ -91,12 +110,20 @@ class DataArguments:
     num_proc: int | None = field(default=None, metadata={"help": "Processes that build the dataset cache."})
 
     def __post_init__(self) -> None:
-        self.dataset_options = _parsed("dataset_options", self.dataset_options)
-        self.augment = _parsed("augment", self.augment)
+        self.dataset_options = parsed("dataset_options", self.dataset_options)
+        self.augment = parsed("augment", self.augment)
         if not 0 <= self.validation_size < 1:
             raise ValueError(f"validation_size is {self.validation_size}; it must be in [0, 1).")
         if self.validation_by not in ("clip", "signer"):
             raise ValueError(f"validation_by is {self.validation_by!r}; choose 'clip' or 'signer'.")
+        if self.cross_validate not in (None, "signer", "stratified"):
+            raise ValueError(f"cross_validate is {self.cross_validate!r}; choose 'signer' or 'stratified'.")
+        if self.num_folds < 2:
+            raise ValueError(f"num_folds is {self.num_folds}; it must be at least 2.")
+        if self.folds is not None and self.cross_validate is None:
+            raise ValueError("--folds selects from the folds of --cross_validate signer or stratified; choose one.")
+        if self.seeds is not None and len(set(self.seeds)) < max(1, len(self.seeds)):
+            raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} names a seed twice, or none.")
 
 
 @dataclass
@@ -118,6 +145,10 @@ class SignTrainingArguments(TrainingArguments):
     logging_strategy: str = field(default="epoch", metadata={"help": "As in transformers."})
     save_total_limit: int | None = field(default=2, metadata={"help": "As in transformers."})
     metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "As in transformers."})
+    trackio_space_id: str | None = field(
+        default=None,
+        metadata={"help": "Space that shows a run tracked by trackio; by default it stays on this machine."},
+    )
     hub_strategy: str = field(
         default="end",
         metadata={"help": "As in transformers; whatever it is, the last commit is the whole model folder."},
@@ -129,12 +160,39 @@ class SignTrainingArguments(TrainingArguments):
         default=True,
         metadata={"help": "Keep the best model by validation instead of the last, where there is validation."},
     )
+    mixup_alpha: float = field(
+        default=0.0,
+        metadata={"help": "Train on blends of two clips, their shares drawn from Beta(alpha, alpha); 0 does not."},
+    )
+    ema_decay: float = field(
+        default=0.0,
+        metadata={
+            "help": "Evaluate and keep an exponential moving average of the weights with this decay; 0 does not."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixup_alpha < 0:
+            raise ValueError(f"mixup_alpha is {self.mixup_alpha}; it must be positive, or 0 for no mixing.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}; it must be in [0, 1).")
+        if self.mixup_alpha and self.label_smoothing_factor:
+            raise ValueError(
+                "label_smoothing_factor needs whole labels, which mixup_alpha blends; smooth in the model instead: "
+                "--model '{\"label_smoothing\": 0.1}'."
+            )
 
 
-def parse(
-    argv: list[str] | None = None,
-) -> tuple[ModelArguments, DataArguments, SignTrainingArguments]:
+def parse(argv: list[str] | None = None, *more: type) -> tuple[Any, ...]:
     """The three argument groups from ``argv`` (default: the command line), with ``--config file.yaml`` below the flags.
+
+    Args:
+        argv: words of a command line.
+        more: dataclasses of further groups, which come after the three.
+
+    Returns:
+        ModelArguments, DataArguments, SignTrainingArguments and one of each of ``more``.
 
     Raises:
         ValueError: an argument that does not exist or cannot be read, or a file that is no YAML mapping.
@@ -149,7 +207,7 @@ def parse(
     def refuse(message: str) -> NoReturn:  # instead of argparse's pages of usage
         raise ValueError(f"{message[:1].upper()}{message[1:]}; --help lists all arguments.")
 
-    parser = TrlParser((ModelArguments, DataArguments, SignTrainingArguments))
+    parser = TrlParser((ModelArguments, DataArguments, SignTrainingArguments, *more))
     parser.error = refuse
     argv = [part for flag in (sys.argv[1:] if argv is None else argv) for part in _apart(flag)]
     if argv[-1:] == ["--config"]:

@@ -27,14 +27,17 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from ..landmarks import get_layout
-from ..models.keypoint import SignKeypointProcessor
+from ..landmarks import get_layout, register_layout
+from ..models.keypoint import SignKeypointConfig, SignKeypointProcessor
 from .arguments import ModelArguments
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.get_logger(__name__)
+
+# What was chosen for the old weights says nothing about the new ones.
+_UNCALIBRATED = {"logit_temperature": 1.0, "unknown_threshold": None, "unknown_score": "probability"}
 
 
 def new_processor(model_args: ModelArguments, train: Dataset) -> SequenceFeatureExtractor:
@@ -45,6 +48,8 @@ def new_processor(model_args: ModelArguments, train: Dataset) -> SequenceFeature
     """
     settings = dict(model_args.processor)
     layout = settings.setdefault("layout", str(train[0]["layout"]))
+    if settings.get("layout_points") is not None:
+        register_layout(layout, settings["layout_points"])
     if "left_shoulder" not in get_layout(layout).index:
         settings.setdefault("normalization", "centroid")
     _refuse_unknown("processor", settings, SignKeypointProcessor)
@@ -65,6 +70,8 @@ def new_model(
     family = CONFIG_MAPPING[model_args.model_type]
     _refuse_unknown("model", model_args.model, family, also=family().to_dict())
     settings = {**model_args.model, "input_size": processor.feature_size, **_labels(names)}
+    if "parts" in inspect.signature(family).parameters:
+        settings.setdefault("parts", processor.parts)
     if model_args.class_weights:
         settings["class_weights"] = class_weights(train, names)
     config = _checked("model", lambda: AutoConfig.for_model(model_args.model_type, **settings))
@@ -82,7 +89,7 @@ def fine_tuned_model(model_args: ModelArguments, train: Dataset, names: Sequence
     _refuse_unknown("model", model_args.model, type(config), also=config.to_dict())
     known = [str(config.id2label[index]) for index in range(config.num_labels)]
     same = set(known) == set(names)
-    settings = {"class_weights": None, **model_args.model, **({} if same else _labels(names))}
+    settings = {"class_weights": None, **_UNCALIBRATED, **model_args.model, **({} if same else _labels(names))}
     if model_args.class_weights:
         weights = dict(zip(names, class_weights(train, names)))
         settings["class_weights"] = [weights[name] for name in (known if same else names)]
@@ -127,7 +134,9 @@ def _labels(names: Sequence[str]) -> dict[str, Any]:
 
 def _refuse_unknown(what: str, settings: Mapping[str, Any], taker: type, also: Iterable[str] = ()) -> None:
     """``taker`` is the class that takes the settings, ``also`` what it takes beyond its own parameters."""
-    own = [name for name in inspect.signature(taker).parameters if name != "kwargs"]
+    takers = [taker, *(base for base in taker.__mro__[1:] if issubclass(base, SignKeypointConfig))]
+    named = dict.fromkeys(name for one in takers for name in inspect.signature(one).parameters)
+    own = [name for name in named if name != "kwargs"]
     unknown = [str(name) for name in settings if name not in (*own, *also)]
     if unknown:
         raise ValueError(f"Unknown {what} setting {', '.join(unknown)}; known are {', '.join(own)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
     from .isolated import IsolatedResult
+    from .stacking import EnsembleResult
 
 METRICS = ("accuracy", "top5_accuracy", "macro_f1")
 
@@ -38,7 +40,13 @@ def _portable(word: str) -> str:
 
 
 def test_rows(
-    result: IsolatedResult, model: str, split: str, command: str, *, benchmark: str = "", seeds: tuple[int, ...] = ()
+    result: IsolatedResult | EnsembleResult,
+    model: str,
+    split: str,
+    command: str,
+    *,
+    benchmark: str = "",
+    seeds: tuple[int, ...] = (),
 ) -> tuple[list[ResultRow], list[ResultRow]]:
     """Result rows of the model and of the baseline on the test split."""
     rows = []
@@ -59,6 +67,19 @@ def test_rows(
             ]
         )
     return rows[0], rows[1]
+
+
+def _extras(result: IsolatedResult, args: SignTrainingArguments) -> dict[str, float | str]:
+    """What only some runs have."""
+    found: dict[str, float | str] = {"minutes": round(result.training["minutes"], 1)}
+    if args.mixup_alpha:
+        found["mixup"] = f"Beta({args.mixup_alpha:g}, {args.mixup_alpha:g})"
+    if args.ema_decay:
+        found["average of the weights"] = f"exponential, decay {args.ema_decay:g}"
+    if result.calibration:
+        found["temperature"] = f"{result.calibration['logit_temperature']:.3g}, chosen on validation"
+        found["unknown below"] = "{unknown_score} {unknown_threshold:.3g}".format(**result.calibration)
+    return found
 
 
 def _name(data_args: DataArguments) -> str:
@@ -96,8 +117,45 @@ def save_training_card(
             "weight decay": args.weight_decay,
             "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
             "seed": args.seed,
+            **_extras(result, args),
         },
         command=command,
         results=results,
         baselines=baselines,
+    )
+
+
+def save_ensemble_card(
+    result: EnsembleResult, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict, command: str
+) -> Path:
+    """Write ``README.md`` beside an ensemble; its members' results on the same clips stand beside its own."""
+    signers = {name: sorted({str(signer) for signer in split["signer"] if signer}) for name, split in splits.items()}
+    results: list[ResultRow] = []
+    others: list[ResultRow] = []
+    if result.metrics:
+        held_out = f" ({', '.join(signers['test'])} held out)" if 0 < len(signers["test"]) <= 4 else ""
+        about = {"split": f"test{held_out}", "command": command, "benchmark": _name(data_args), "seeds": (args.seed,)}
+        results, others = test_rows(result, result.folder.name, **about)
+        for name, metrics in reversed(result.members.items()):
+            others = [*test_rows(replace(result, metrics=metrics), name, **about)[0], *others]
+    stack = result.stack
+    corrected = f", corrected by {stack['num_trees']} rounds of XGBoost trees" if stack.get("num_trees") else ""
+    weights = {f"weight of {name}": weight for name, weight in stack.get("weights", {}).items()}
+    return save_model_card(
+        result.folder,
+        repo_id=args.hub_model_id or _portable(str(result.folder)),
+        summary=f"Recognises one of {len(splits['train'].features['label'].names)} signs in a clip of landmarks or video: "
+        f"{len(result.members)} models ({', '.join(result.members)}) vote{corrected}."
+        + (' It needs XGBoost: `pip install "signlang-hf[ensemble]"`.' if corrected else ""),
+        datasets=[
+            TrainingData(
+                _name(data_args),
+                data_args.dataset_license or "unknown",
+                description=f"{len(splits['train'])} training clips by {len(signers['train']) or 'unknown'} signers",
+            )
+        ],
+        training={**weights, "seed": args.seed, "minutes": round(result.training["minutes"], 1)},
+        command=command,
+        results=results,
+        baselines=others,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ def write_json(path: Path, content: Any) -> Path:
     return path
 
 
-def last_checkpoint(folder: Path) -> Path | None:
+def last_checkpoint(folder: Path, needs: Sequence[str] = ()) -> Path | None:
     """The newest checkpoint that was written to its end, or None.
 
-    The Trainer writes ``trainer_state.json`` last, so a checkpoint that a kill tore has none, or half of one.
+    The Trainer writes ``trainer_state.json`` last, so a checkpoint that a kill tore has none, or half of one. ``needs`` names
+    further files that must be there.
     """
     found = []
     for candidate in folder.glob("checkpoint-*"):
@@ -36,7 +37,7 @@ def last_checkpoint(folder: Path) -> Path | None:
             json.loads((candidate / STATE).read_text())
         except (OSError, ValueError):
             continue
-        if step:
+        if step and all((candidate / name).is_file() for name in needs):
             found.append((int(step[1]), candidate))
     return max(found)[1] if found else None
 
@@ -48,10 +49,11 @@ def stopped_early(checkpoint: Path) -> bool:
     return bool(control.get("args", {}).get("should_training_stop"))
 
 
-def claim(folder: Path, settings: Mapping[str, Any]) -> bool:
+def claim(folder: Path, settings: Mapping[str, Any], *, started: bool = False) -> bool:
     """Record the settings of a run in its folder, or check them against those it was started with.
 
-    A run that has left neither checkpoint nor results (its settings were wrong, or it was stopped at once) binds nobody.
+    A run that has left neither checkpoint nor results (its settings were wrong, or it was stopped at once) binds nobody, unless it
+    has ``started`` in another way.
 
     Returns:
         Whether the run is finished: its results are there.
@@ -62,7 +64,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> bool:
     path = folder / _SETTINGS
     settings = json.loads(json.dumps(settings))
     finished = (folder / RESULTS).is_file()
-    bound = finished or last_checkpoint(folder) is not None
+    bound = started or finished or last_checkpoint(folder) is not None
     if bound and not path.is_file():
         raise ValueError(f"{folder} holds a run of unknown settings; choose another --output_dir or delete it.")
     if not bound:

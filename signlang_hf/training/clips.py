@@ -10,24 +10,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..landmarks.augment import Augmenter
-from ..landmarks.rows import to_sequence
+from ..data.mapped import MappedRows
+from ..landmarks.rows import LANDMARK_COLUMNS, to_sequence
+from .mixing import mix
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import SequenceFeatureExtractor
 
+    from .robustness import Disturbance
+
 
 class ClipDataset(torch.utils.data.Dataset):
-    """Row i → ``{"input_values": (T, F), "labels": int}``.
+    """Row i → ``{"input_values": (T, F), "labels": int, "draw": int}``; no ``labels`` where the rows have no column ``label``.
 
     Augmentation draws from a generator made of (seed, epoch, i) and of nothing else: whichever process, worker or resumed run
-    asks for the clip gets the same one. Nothing is held in memory, so a data set may be larger than it.
+    asks for the clip gets the same one. So does ``draw``, a random number for what is done with whole batches (:mod:`.mixing`); a
+    dataset without augmenter has none. Nothing is held in memory, so a data set may be larger than it.
 
     Args:
         rows: dataset with the columns of :mod:`signlang_hf.landmarks.rows` and ``label``.
         processor: keypoint processor.
-        augmenter: None for evaluation.
+        augmenter: changes each clip; a disturbance of :mod:`.robustness` serves as well. None for plain evaluation.
         seed: of the augmentation.
         labels: for each class of the dataset its place in the model's output; default: the same order.
     """
@@ -36,11 +40,11 @@ class ClipDataset(torch.utils.data.Dataset):
         self,
         rows: Dataset,
         processor: SequenceFeatureExtractor,
-        augmenter: Augmenter | None = None,
+        augmenter: Disturbance | None = None,
         seed: int = 0,
         labels: Sequence[int] | None = None,
     ) -> None:
-        self.rows = rows.with_format("numpy")
+        self.rows = MappedRows(rows, [*LANDMARK_COLUMNS, "label"])
         self.processor = processor
         self.augmenter = augmenter
         self.seed = seed
@@ -66,36 +70,50 @@ class ClipDataset(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[int(index)]
         sequence = to_sequence(row)
+        clip: dict[str, Any] = {}
         if self.augmenter is not None:
-            sequence = self.augmenter(sequence, np.random.default_rng([self.seed, self.epoch, int(index)]))
-        label = int(row["label"])
-        if label < 0:
-            raise ValueError(f"Clip {row['id']} has no label.")
-        label = label if self.labels is None else int(self.labels[label])
-        return {"input_values": self.processor.extract(sequence), "labels": label}
+            rng = np.random.default_rng([self.seed, self.epoch, int(index)])
+            sequence = self.augmenter(sequence, rng)
+            clip["draw"] = int(rng.integers(2**63))
+        clip["input_values"] = self.processor.extract(sequence)
+        if "label" in row:
+            if row["label"] is None or row["label"] < 0:
+                raise ValueError(f"Clip {row['id']} has no label.")
+            clip["labels"] = row["label"] if self.labels is None else int(self.labels[row["label"]])
+        return clip
 
 
 @dataclass
 class ClipCollator:
-    """Pads a batch of clips to its longest with the processor's own padding."""
+    """Pads a batch of clips to its longest with the processor's own padding.
+
+    Args:
+        processor: keypoint processor.
+        num_labels: C, needed for mixing.
+        mixup_alpha: parameter of :func:`.mixing.mix`; 0 leaves clips as they are. Only clips with a ``draw`` are mixed.
+    """
 
     processor: SequenceFeatureExtractor
+    num_labels: int = 0
+    mixup_alpha: float = 0.0
 
     def __call__(self, clips: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         values = [clip["input_values"] for clip in clips]
+        labels: Any = [clip["labels"] for clip in clips if "labels" in clip]
+        if self.mixup_alpha and "draw" in clips[0]:
+            values, labels = mix(values, labels, self.num_labels, self.mixup_alpha, [clip["draw"] for clip in clips])
         batch = self.processor.pad(
             {"input_values": values, "attention_mask": [np.ones(len(value), np.int64) for value in values]},
             return_tensors="pt",
         )
-        batch["labels"] = torch.tensor([clip["labels"] for clip in clips])
-        return dict(batch)
+        return {**batch, "labels": torch.as_tensor(labels)} if len(labels) else dict(batch)
 
 
 def digest(rows: Dataset) -> str:
     """Hash of what is trained on: ids, labels, frame rates and landmarks of all rows, in their order."""
     found = hashlib.blake2b(digest_size=16)
-    for row in rows.select_columns(["id", "label", "fps", "landmarks"]).with_format("numpy"):
+    for row in MappedRows(rows, ["id", "label", "fps", "landmarks"]):
         landmarks = np.ascontiguousarray(row["landmarks"], np.float32)
-        found.update(repr([str(row["id"]), int(row["label"]), str(row["fps"]), landmarks.shape]).encode())
+        found.update(repr([row["id"], row.get("label"), str(row["fps"]), landmarks.shape]).encode())
         found.update(landmarks.tobytes())
     return found.hexdigest()

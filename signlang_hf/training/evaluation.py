@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..landmarks.files import atomic_write
 from .clips import ClipCollator, ClipDataset
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, SequenceFeatureExtractor
+
+    from .robustness import Disturbance
 
 
 def label_names(rows: Dataset) -> list[str]:
@@ -41,7 +46,6 @@ def label_positions(model: PreTrainedModel, names: Sequence[str]) -> np.ndarray:
     return np.array([known[name] for name in names])
 
 
-@torch.inference_mode()
 def predict(
     model: PreTrainedModel,
     processor: SequenceFeatureExtractor,
@@ -49,23 +53,82 @@ def predict(
     *,
     batch_size: int = 32,
     progress: bool = True,
+    disturbance: Disturbance | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, C) of every clip and true classes (N,), both in the model's order of labels.
+
+    Args:
+        model, processor: which belong together.
+        rows: landmark dataset with ``label``.
+        disturbance: what every clip suffers before the processor sees it, see :mod:`.robustness`.
 
     Raises:
         ValueError: the dataset and the model disagree about labels, or a clip cannot be featurised.
     """
     positions = label_positions(model, label_names(rows))
+    clips = ClipDataset(rows, processor, disturbance, labels=positions)
+    return _run(model, ClipCollator(processor), clips, batch_size, progress)
+
+
+def predict_unknown(
+    model: PreTrainedModel,
+    processor: SequenceFeatureExtractor,
+    rows: Dataset,
+    *,
+    batch_size: int = 32,
+    progress: bool = True,
+) -> np.ndarray:
+    """Logits (N, C) of clips of other signs than the model's; a column ``label`` is passed over."""
+    clips = ClipDataset(rows.select_columns([name for name in rows.column_names if name != "label"]), processor)
+    return _run(model, ClipCollator(processor), clips, batch_size, progress)[0]
+
+
+@torch.inference_mode()
+def _run(
+    model: PreTrainedModel, collate: ClipCollator, clips: ClipDataset, batch_size: int, progress: bool
+) -> tuple[np.ndarray, np.ndarray]:
     model.eval()
-    loader: Any = torch.utils.data.DataLoader(
-        ClipDataset(rows, processor, labels=positions), batch_size=batch_size, collate_fn=ClipCollator(processor)
-    )
+    loader: Any = torch.utils.data.DataLoader(clips, batch_size=batch_size, collate_fn=collate)
     logits, references = [], []
     for batch in tqdm(loader, desc="evaluating", unit="batch", disable=not progress, leave=False):
-        references.append(batch.pop("labels").numpy())
+        if "labels" in batch:
+            references.append(batch.pop("labels").numpy())
         logits.append(
             model(**{name: value.to(model.device) for name, value in batch.items()}).logits.float().cpu().numpy()
         )
     if not logits:
         raise ValueError("The split has no clips to evaluate.")
-    return np.concatenate(logits), np.concatenate(references)
+    return np.concatenate(logits), np.concatenate(references) if references else np.array([], np.int64)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said about a split: everything that calibration, open-set scores and ensembles are compared by.
+
+    Args:
+        ids: (N,) names of the clips.
+        logits: (N, C) float32.
+        labels: (N,) true classes.
+        names: (C,) names of the classes, in the order of the logits.
+    """
+
+    ids: np.ndarray
+    logits: np.ndarray
+    labels: np.ndarray
+    names: np.ndarray
+
+    def save(self, path: Path) -> Path:
+        """Write to ``.npz``, whole or not at all."""
+        atomic_write(path, lambda stream: np.savez_compressed(stream, **vars(self)))
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read what :meth:`save` wrote. Raises FileNotFoundError, or ValueError for another file."""
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path} is missing; a training run with a test split writes it.")
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(**{field.name: stored[field.name] for field in fields(cls)})
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{path} holds no predictions: {error}") from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +19,24 @@ from transformers import (
     SequenceFeatureExtractor,
     Trainer,
     TrainerCallback,
-    TrainerControl,
     TrainerState,
-    TrainingArguments,
     set_seed,
 )
 from transformers.utils import logging
 
 from ..compat import FINDS_MODELS_SAVED_AS_BEST
+from ..data.mapped import MappedRows
 from ..landmarks.augment import AugmentConfig, Augmenter
-from ..landmarks.rows import to_sequence
+from ..metrics.open_set.open_set import calibration_error
 from ..metrics.sign_recognition.sign_recognition import sign_recognition
 from .arguments import DataArguments, ModelArguments, SignTrainingArguments
 from .baseline import NearestNeighbour
 from .building import fine_tuned_model, new_model, new_processor, saved_model, saved_processor
+from .calibration import calibrate
+from .callbacks import LAST_WEIGHTS, SetEpoch, Stopwatch, WeightAverage
 from .checkpoints import RESULTS, STATE, claim, last_checkpoint, stopped_early, write_json
 from .clips import ClipCollator, ClipDataset, digest
-from .evaluation import label_names, label_positions, predict
+from .evaluation import Predictions, label_names, label_positions, predict
 from .reports import confusion_matrix, learning_curve, per_class_table
 
 if TYPE_CHECKING:
@@ -42,70 +44,97 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
-_METRICS = ("accuracy", "top5_accuracy", "macro_f1")
+METRICS = ("accuracy", "top5_accuracy", "macro_f1")
+"""What is measured on the validation split, besides the loss."""
+_TRACKERS = {"tensorboard": "train", "mlflow": "track", "trackio": "track", "wandb": "track"}
 
 
 @dataclass
 class IsolatedResult:
-    """What one run measured: ``metrics`` of the model and the ``baseline`` on the test split (empty without one)."""
+    """What one run measured.
+
+    Args:
+        metrics, baseline: of the model and of the nearest neighbour on the test split; empty without one.
+        training: ``minutes`` (validation included), ``epochs`` and ``parameters``.
+        calibration: :class:`.calibration.Calibration` as a dictionary, with the calibration error on the test split before and after;
+            empty for a model that was not calibrated.
+        folder: where everything was written.
+        trainer: with the model, the processor and the log; None in the results of many runs.
+    """
 
     metrics: dict[str, float]
     baseline: dict[str, float]
+    training: dict[str, float]
     folder: Path
-    trainer: Trainer
+    trainer: Trainer | None
+    calibration: dict[str, Any] = field(default_factory=dict)
 
 
 def train_isolated(
     model_args: ModelArguments, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict
 ) -> IsolatedResult:
-    """Train on ``train``, choose on ``validation`` where it exists, report on ``test`` where it exists.
+    """Train on ``train``, choose and calibrate on ``validation`` where it exists, report on ``test`` where it exists.
 
     Writes into ``args.output_dir``: the model with its processor, ``results.json``, ``learning_curve.png`` and, with a test
-    split, ``confusion_matrix.png`` and ``per_class.csv``.
+    split, ``confusion_matrix.png``, ``per_class.csv`` and ``predictions.npz`` (:class:`.evaluation.Predictions`).
     Resumes from the last whole checkpoint of the same run. A run that is finished is not trained again: its model and its
     results are read.
 
     Raises:
         ValueError: settings that do not fit each other, the data or the run that the folder holds.
+        ImportError: a tracker that is not installed.
     """
     folder = Path(args.output_dir)
     names = label_names(splits["train"])
-    augmenter = _augmenter(data_args)
+    augmenter = augmenter_of(data_args, mixing=args.mixup_alpha > 0)
     args = _resolved(args, has_validation="validation" in splits)
+    if model_args.calibrate and "validation" not in splits:
+        raise ValueError("--calibrate needs a validation split; carve one out with --validation_size 0.15.")
+    check_trackers(args)
     with args.main_process_first():  # it writes, the others compare
-        finished = claim(folder, _settings(model_args, data_args, args, splits))
+        finished = claim(folder, run_settings(model_args, data_args, args, splits))
     set_seed(args.seed)
     processor, model = _processor_and_model(str(folder) if finished else None, model_args, splits["train"], names)
     order = label_positions(model, names)
     clips = ClipDataset(splits["train"], processor, augmenter, seed=args.seed, labels=order)
+    resume = None if finished else _last_checkpoint(args, folder)
     trainer = Trainer(
         model=model,
         args=args,
         train_dataset=clips,
         eval_dataset=ClipDataset(splits["validation"], processor, labels=order) if "validation" in splits else None,
-        data_collator=ClipCollator(processor),
+        data_collator=ClipCollator(processor, model.config.num_labels, args.mixup_alpha),
         processing_class=processor,
-        compute_metrics=_validation_metrics,
-        callbacks=_callbacks(args, clips),
+        compute_metrics=validation_metrics,
+        callbacks=_callbacks(args, clips, resume),
     )
     if finished:
         if trainer.is_world_process_zero():
             logger.warning(f"{folder} is finished; its results are read. Delete it to train anew.")
         trainer.state = TrainerState.load_from_json(str(folder / STATE))
         return IsolatedResult(**json.loads((folder / RESULTS).read_text()), folder=folder, trainer=trainer)
-    _train(trainer, folder)
+    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+
+    calibration: dict[str, Any] = {}
+    if model_args.calibrate and trainer.is_world_process_zero():
+        calibration = asdict(calibrate(trainer.model, processor, splits["validation"], splits.get("unknown")))
+    trainer.args.push_to_hub = False  # else save_model pushes, before there is a card
+    trainer.save_model(str(folder))
+    trainer.save_state()
 
     metrics: dict[str, float] = {}
     baseline: dict[str, float] = {}
+    training = _account(trainer)
     if trainer.is_world_process_zero():
-        if "test" in splits:
-            metrics, baseline = _test(trainer.model, processor, splits, folder)
         references = {}
-        if metrics:
+        if "test" in splits:
+            metrics, baseline, errors = _test(trainer.model, processor, splits, folder)
             references = {"test": metrics["accuracy"], "test, 1-NN": baseline["accuracy"]}
+            calibration |= errors if calibration else {}
         learning_curve(trainer.state.log_history, folder / "learning_curve.png", references=references)
-        write_json(folder / RESULTS, {"metrics": metrics, "baseline": baseline})
-    return IsolatedResult(metrics, baseline, folder, trainer)
+        found = {"metrics": metrics, "baseline": baseline, "training": training, "calibration": calibration}
+        write_json(folder / RESULTS, found)
+    return IsolatedResult(metrics, baseline, training, folder, trainer, calibration)
 
 
 def _processor_and_model(
@@ -120,41 +149,45 @@ def _processor_and_model(
     processor = new_processor(model_args, train)
     model = new_model(model_args, processor, train, names)
     if model_args.standardize:  # last, so that a mistake in the settings shows before the wait
-        rows = tqdm(train.with_format("numpy"), desc="measuring features", unit="clip", leave=False)
-        processor.fit(to_sequence(row) for row in rows)
+        measure_features(processor, train)
     return processor, model
 
 
-def _train(trainer: Trainer, folder: Path) -> None:
-    """Train, from the last whole checkpoint where there is one, and save the model."""
-    resume = trainer.args.resume_from_checkpoint or last_checkpoint(folder)
-    if resume is not None and stopped_early(Path(resume)):
-        trainer.args.max_steps = TrainerState.load_from_json(str(Path(resume) / STATE)).global_step
-    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    trainer.args.push_to_hub = False  # else save_model pushes, before there is a card
-    trainer.save_model(str(folder))
-    trainer.save_state()
+def measure_features(processor: SequenceFeatureExtractor, train: Dataset) -> None:
+    """Let the processor measure what it takes from training clips, with a progress bar."""
+    rows = tqdm(MappedRows(train), desc="measuring features", unit="clip", leave=False)
+    processor.fit(rows)
 
 
-class _SetEpoch(TrainerCallback):
-    """Tells the augmentation which epoch it is."""
-
-    def __init__(self, clips: ClipDataset) -> None:
-        self.clips = clips
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self.clips.set_epoch(int(state.epoch or 0))
+def _last_checkpoint(args: SignTrainingArguments, folder: Path) -> Path | None:
+    """The checkpoint to go on from; a run that had stopped early when it wrote it is not to be trained any further."""
+    given = args.resume_from_checkpoint
+    resume = Path(given) if given else last_checkpoint(folder, needs=(LAST_WEIGHTS,) if args.ema_decay else ())
+    if resume is not None and stopped_early(resume):
+        args.max_steps = TrainerState.load_from_json(str(resume / STATE)).global_step
+    return resume
 
 
-def _augmenter(data_args: DataArguments) -> Augmenter | None:
+def _account(trainer: Trainer) -> dict[str, float]:
+    # Resuming puts other callbacks in the place of those that were given.
+    (watch,) = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Stopwatch)]
+    return {
+        "minutes": round(watch.seconds / 60, 4),
+        "epochs": trainer.state.epoch,
+        "parameters": trainer.model.num_parameters(),
+    }
+
+
+def augmenter_of(data_args: DataArguments, mixing: bool) -> Augmenter | None:
+    """The augmenter of the settings, None where it is off and nothing else needs its random numbers."""
     settings = dict(data_args.augment)
     enabled = settings.pop("enabled", True)
     if not isinstance(enabled, bool):
         raise ValueError(f"Augmentation setting enabled is {enabled!r}; it must be true or false.")
     config = AugmentConfig.from_dict(settings)
-    return Augmenter(config) if enabled else None
+    if enabled:
+        return Augmenter(config)
+    return Augmenter(AugmentConfig.off()) if mixing else None  # mixing takes its random numbers from the augmenter's
 
 
 def _resolved(args: SignTrainingArguments, has_validation: bool) -> SignTrainingArguments:
@@ -175,7 +208,7 @@ def _resolved(args: SignTrainingArguments, has_validation: bool) -> SignTraining
 
 def _check_choice(args: SignTrainingArguments) -> None:
     """The best model can only be kept if it was saved when it was measured, by something that is measured."""
-    known = (*_METRICS, "loss")
+    known = (*METRICS, "loss")
     if str(args.metric_for_best_model).removeprefix("eval_") not in known:
         raise ValueError(
             f"metric_for_best_model is {args.metric_for_best_model!r}; validation measures {', '.join(known)}."
@@ -192,20 +225,30 @@ def _check_choice(args: SignTrainingArguments) -> None:
         )
 
 
-def _callbacks(args: SignTrainingArguments, clips: ClipDataset) -> list[TrainerCallback]:
-    callbacks: list[TrainerCallback] = [_SetEpoch(clips)]
+def check_trackers(args: SignTrainingArguments) -> None:
+    """Raise ImportError, in one sentence, for a tracker of ``report_to`` that is not installed."""
+    for tracker in args.report_to:
+        if tracker in _TRACKERS and importlib.util.find_spec(tracker) is None:
+            raise ImportError(f'--report_to {tracker} needs {tracker}: pip install "signlang-hf[{_TRACKERS[tracker]}]"')
+
+
+def _callbacks(args: SignTrainingArguments, clips: ClipDataset, resume: Path | None) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [SetEpoch(clips), Stopwatch()]
+    if args.ema_decay:
+        callbacks.append(WeightAverage(resume))
     if args.load_best_model_at_end and args.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
     return callbacks
 
 
-def _validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
+def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """What the Trainer measures on the validation split."""
     logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
     measured = sign_recognition(logits, prediction.label_ids, num_resamples=0)
-    return {name: measured[name] for name in _METRICS}
+    return {name: measured[name] for name in METRICS}
 
 
-def _settings(
+def run_settings(
     model_args: ModelArguments, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict
 ) -> dict[str, Any]:
     """What makes a run what it is: changing any of it in the middle would make a model that no command reproduces."""
@@ -214,7 +257,7 @@ def _settings(
         "gradient_accumulation_steps", "weight_decay", "warmup_steps", "warmup_ratio", "lr_scheduler_type",
         "lr_scheduler_kwargs", "optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
         "label_smoothing_factor", "fp16", "bf16", "eval_strategy", "eval_steps", "metric_for_best_model", "keep_best",
-        "early_stopping_patience",
+        "early_stopping_patience", "mixup_alpha", "ema_decay",
     )  # fmt: skip
     training = {key: getattr(args, key, None) for key in schedule}
     return {
@@ -228,19 +271,34 @@ def _settings(
 
 def _test(
     model: PreTrainedModel, processor: SequenceFeatureExtractor, splits: DatasetDict, folder: Path
-) -> tuple[dict[str, float], dict[str, float]]:
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """Metrics of the model and of the baseline, and the calibration error before and after."""
     test = splits["test"]
     logits, references = predict(model, processor, test)
     metrics = sign_recognition(logits, references)
     names = [str(model.config.id2label[i]) for i in range(model.config.num_labels)]
+    Predictions(np.array(list(test["id"])), logits, references, np.array(names)).save(folder / "predictions.npz")
     predicted = logits.argmax(axis=1)
     confusion_matrix(
         predicted, references, names, folder / "confusion_matrix.png", title=f"top-1 {100 * metrics['accuracy']:.1f} %"
     )
     per_class_table(predicted, references, names, folder / "per_class.csv")
-    neighbour = NearestNeighbour(splits["train"].with_format("numpy"), len(label_names(test)))
-    baseline_scores = np.nan_to_num(neighbour.scores(test.with_format("numpy")), neginf=-1e9)
-    return metrics, sign_recognition(baseline_scores, np.array(test["label"]))
+    neighbour = NearestNeighbour(MappedRows(splits["train"]), len(label_names(test)))
+    baseline_scores = np.nan_to_num(neighbour.scores(MappedRows(test)), neginf=-1e9)
+    errors = {
+        "test_error_before": calibration_error(logits, references),
+        "test_error_after": calibration_error(logits, references, getattr(model.config, "logit_temperature", 1.0)),
+    }
+    return metrics, sign_recognition(baseline_scores, np.array(list(test["label"]))), errors
 
 
-__all__ = ["IsolatedResult", "train_isolated"]
+__all__ = [
+    "METRICS",
+    "IsolatedResult",
+    "augmenter_of",
+    "check_trackers",
+    "measure_features",
+    "run_settings",
+    "train_isolated",
+    "validation_metrics",
+]

@@ -39,6 +39,7 @@ BENCHMARKS: Mapping[str, str] = {
     "dgs30-5fold": "DGS-30, stratified 5-fold",
     "dgs30-openset": "DGS-30, real signs outside the vocabulary",
     "robustness": "Robustness to missing, noisy and turned landmarks",
+    "faithfulness": "Explanations: the answer without the hottest cells",
     "phoenix14t-g2t": "PHOENIX-2014T, gloss to text",
     "isl-csltr-g2t": "ISL-CSLTR, gloss to text",
     "isl30-sentences": "Sentences composed of ISL-30 signs",

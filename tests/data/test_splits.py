@@ -119,13 +119,13 @@ def test_stratified_folds_test_every_row_once_and_give_each_class_its_share(make
 
 
 def test_stratified_folds_are_drawn_by_the_seed(make_dataset):
-    dataset = make_dataset(product("ab", "0123456789"))
+    dataset = make_dataset(list(product("ab", "0123456789")))
     drawn = [[ids(splits["test"]) for _, splits in stratified_folds(dataset, seed=seed)] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_stratified_folds_carve_validation(make_dataset):
-    dataset = make_dataset(product("ab", "0123456789"))
+    dataset = make_dataset(list(product("ab", "0123456789")))
     for _, splits in stratified_folds(dataset, num_folds=5, validation_size=0.25):
         assert_partition(splits, dataset)
         assert Counter(splits["validation"]["label"]) == {0: 2, 1: 2}

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from signlang_hf.landmarks import LandmarkSequence, get_layout
+from signlang_hf.landmarks import LandmarkSequence, get_layout, register_layout
+from signlang_hf.landmarks.alignment import key_path, reference_path
 from signlang_hf.landmarks.features import FEATURES, derivative, extract_features, feature_size
 from signlang_hf.landmarks.normalize import hand_shape, normalize
 
 ALL = list(FEATURES)
+OF_HANDS = [name for name in ALL if name.startswith("hand") or name in ("joint_angle", "hull_shape")] + ["trajectory"]
+THE_490 = ("hand_position", "joint_angle", "hand_velocity", "hand_acceleration", "hull_shape", "trajectory")
 
 
 def body(frames=10, layout="mediapipe-holistic", **options):
@@ -61,7 +64,7 @@ def test_derivative_of_two_frames():
 
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize(
-    "layout", ["mediapipe-holistic", "isl-48", "hands-42", "karsl-184", "signlang-64", "gislr-543"]
+    "layout", ["mediapipe-holistic", "isl-48", "karsl-184", "signlang-64", "coco-wholebody-133", "gislr-543"]
 )
 def test_every_feature_has_the_announced_size(layout, dims):
     sequence = body(4, layout)
@@ -70,13 +73,34 @@ def test_every_feature_has_the_announced_size(layout, dims):
     assert extract_features(sequence, ALL, dims).shape == (4, feature_size(layout, ALL, dims))
 
 
-@pytest.mark.parametrize("layout", ["boston-3", "kinect-20", "dgs-43"])
+@pytest.mark.parametrize("layout", ["boston-3", "kinect-20"])
 def test_features_of_layouts_without_hands_or_bones(layout):
-    names = [name for name in ALL if not name.startswith("hand_")]
+    names = [name for name in ALL if name not in OF_HANDS]
     features = extract_features(body(4, layout), names)
     assert features.shape == (4, feature_size(layout, names)) and np.isfinite(features).all()
-    with pytest.raises(ValueError, match="hand shapes need it"):
-        extract_features(body(4, layout), ["hand_shape"])
+    for name in OF_HANDS:
+        with pytest.raises(ValueError, match=f"'{layout}' has no (left_hand or right_hand; hand features|point left_)"):
+            extract_features(body(4, layout), [name])
+
+
+def test_hands_without_sides_have_all_features_but_the_trajectory():
+    names = [name for name in ALL if name != "trajectory"]
+    sequence = body(4, "dgs-43")
+    assert extract_features(sequence, names).shape == (4, feature_size("dgs-43", names))
+    sided = sequence.replace(layout="face-hands-43")
+    np.testing.assert_array_equal(extract_features(sequence, OF_HANDS[:-1]), extract_features(sided, OF_HANDS[:-1]))
+    with pytest.raises(ValueError, match="'dgs-43' has no point left_elbow, left_wrist"):
+        extract_features(sequence, ["trajectory"])
+
+
+def test_a_layout_that_lacks_a_hand_or_a_finger_says_which():
+    right = register_layout("test-right-hand", get_layout("hands-42").points[21:])
+    with pytest.raises(ValueError, match="'test-right-hand' has no left_hand; hand features need it"):
+        extract_features(body(4, right), ["hull_shape"])
+    points = [point for point in get_layout("hands-42").points if point != "left_hand_ring_dip"]
+    maimed = register_layout("test-maimed", points)
+    with pytest.raises(ValueError, match="'test-maimed' has no point left_hand_ring_dip"):
+        extract_features(body(4, maimed), ["hand_position"])
 
 
 def test_features_stand_side_by_side_in_the_given_order():
@@ -99,6 +123,33 @@ def test_values_of_the_features():
     direction = sequence.data[:, b] - sequence.data[:, a]
     np.testing.assert_allclose(bones[:, 0], direction / np.linalg.norm(direction, axis=1, keepdims=True), rtol=1e-5)
     np.testing.assert_array_equal(extract_features(sequence, ["hand_shape"]).reshape(12, 42, 3), hand_shape(sequence))
+
+
+@pytest.mark.parametrize("layout", ["isl-48", "mediapipe-holistic"])
+def test_the_features_of_hands_make_490(layout):
+    sizes = [feature_size(layout, [name]) for name in THE_490]
+    assert sizes == [126, 78, 126, 126, 4, 30] and feature_size(layout, THE_490) == 490
+    reference = reference_path([key_path(body(20, layout))])
+    features = extract_features(body(7, layout), THE_490, reference=reference)
+    assert features.shape == (7, 490) and np.isfinite(features).all()
+    assert feature_size(layout, THE_490, dims=2) == 84 + 26 + 84 + 84 + 4 + 20
+
+
+def test_hand_coordinates_are_the_hands_part_of_position():
+    sequence = body(9)
+    for hand, whole in (
+        ("hand_position", "position"),
+        ("hand_velocity", "velocity"),
+        ("hand_acceleration", "acceleration"),
+    ):
+        for dims in (2, 3):
+            expected = extract_features(sequence, [whole], dims).reshape(9, 75, dims)[:, 33:]
+            np.testing.assert_array_equal(extract_features(sequence, [hand], dims).reshape(9, 42, dims), expected)
+    mirrored_order = body(3, "karsl-184")  # which lists the right hand first
+    left = mirrored_order.spec.indices(["left_hand_wrist"])
+    np.testing.assert_array_equal(
+        extract_features(mirrored_order, ["hand_position"])[:, :3], mirrored_order.data[:, left[0]]
+    )
 
 
 def test_missing_points_are_nan_in_coordinates_and_0_in_presence_and_visibility():

@@ -18,6 +18,7 @@ SIZES = {
     "coco-wholebody-133": 133,
     "gislr-543": 543,
     "dgs-43": 43,
+    "face-hands-43": 43,
     "boston-3": 3,
     "kinect-20": 20,
 }
@@ -29,6 +30,29 @@ def test_every_built_in_layout_has_its_number_of_points():
     assert set(LAYOUTS) <= set(list_layouts())
     assert (len(MEDIAPIPE_POSE), len(HAND), len(COCO_BODY)) == (33, 21, 17)
     assert (len(set(FACE_CONTOURS)), len(set(FACE_IRISES))) == (128, 8)
+
+
+def test_the_face_of_karsl_184_is_mediapipes_contours_and_irises():
+    faces = pytest.importorskip("mediapipe.tasks.python.vision").FaceLandmarksConnections
+
+    def vertices(*names):
+        return {
+            end for name in names for edge in getattr(faces, f"FACE_LANDMARKS_{name}") for end in (edge.start, edge.end)
+        }
+
+    assert vertices("CONTOURS") == set(FACE_CONTOURS)
+    assert vertices("LEFT_IRIS", "RIGHT_IRIS") == set(FACE_IRISES)
+    names = [point for point in get_layout("karsl-184").points if point.startswith("face_")]
+    assert names == [f"face_{vertex}" for vertex in (*FACE_CONTOURS, *FACE_IRISES)]
+
+
+def test_the_face_tables_agree_with_mediapipes_older_constants():
+    solutions = getattr(pytest.importorskip("mediapipe"), "solutions", None)
+    if solutions is None:
+        pytest.skip("this version of mediapipe has no mp.solutions")
+    mesh = solutions.face_mesh
+    assert {end for edge in mesh.FACEMESH_CONTOURS for end in edge} == set(FACE_CONTOURS)
+    assert {end for edge in mesh.FACEMESH_IRISES for end in edge} == set(FACE_IRISES)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -1,5 +1,8 @@
 """Time, gaps, smoothing, side, place and size: each on data for which the right answer is known."""
 
+import tarfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.signal import savgol_filter
@@ -387,6 +390,7 @@ def test_layouts_without_shoulders_say_so():
 @pytest.mark.parametrize("per_frame", [False, True])
 @pytest.mark.parametrize("sequence", [nothing(5), body(0), body(1), still_body(3)])
 def test_degenerate_clips_pass_through_every_normalisation(method, per_frame, sequence):
+    sequence = sequence.replace(units="metre") if method == "body" else sequence
     result = normalize(sequence, method, per_frame=per_frame)
     np.testing.assert_array_equal(result.seen, sequence.seen)
     assert np.isfinite(result.data[result.seen]).all()
@@ -395,12 +399,134 @@ def test_degenerate_clips_pass_through_every_normalisation(method, per_frame, se
 @pytest.mark.filterwarnings("error")
 def test_all_points_in_one_place():
     sequence = LandmarkSequence(np.full((3, 75, 3), 0.5), "mediapipe-holistic", size=(10, 10))
-    for method in NORMALIZATIONS[:3]:
+    for method in ("shoulder", "centroid", "root"):
         np.testing.assert_array_equal(normalize(sequence, method).data, 0)
+    np.testing.assert_array_equal(normalize(sequence.replace(units="metre"), "body").data, 0)
+
+
+def turned(sequence, degrees, shift=(0.0, 0.0, 0.0)):
+    """The same body after a turn about the vertical axis and a step."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    rotation = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    return sequence.replace(data=sequence.data @ rotation.T + np.array(shift))
+
+
+def kinect(frames=30, seed=1):
+    """A swaying Kinect body in metres, about as wide as people are, the left shoulder where a picture shows it."""
+    rng = np.random.default_rng(seed)
+    data = rng.uniform(-0.5, 0.5, (1, 20, 3)) + np.cumsum(rng.normal(0, 0.01, (frames, 20, 3)), axis=0)
+    data[:, 2:4] = [[0.17, 0.4, 0.01], [-0.17, 0.42, -0.01]] + rng.normal(0, 0.01, (frames, 2, 3))
+    return LandmarkSequence(data, "kinect-20", units="metre", fps=30)
+
+
+@pytest.mark.parametrize("per_frame", [False, True])
+@pytest.mark.parametrize("degrees", [0, 46, -61, 90, 135, 180, 250])
+def test_a_signer_seen_from_another_side_has_the_same_body(degrees, per_frame):
+    sequence = kinect()
+    data = sequence.data.copy()
+    data[7, 2] = np.nan  # one shoulder lost
+    data[9, 5] = np.nan
+    sequence = sequence.replace(data=data)
+    frontal = normalize(sequence, "body", per_frame=per_frame)
+    seen_aside = normalize(turned(sequence, degrees, (2, -1, 3)), "body", per_frame=per_frame)
+    np.testing.assert_allclose(seen_aside.data, frontal.data, atol=2e-5)
+    plain = normalize(turned(sequence, degrees), "shoulder", per_frame=per_frame)
+    assert degrees == 0 or not np.allclose(plain.data, normalize(sequence, per_frame=per_frame).data, atol=0.1)
+
+
+def test_body_normalisation_points_x_to_the_signers_left_and_keeps_the_axes_hand():
+    sequence = turned(kinect(), 61)
+    result = normalize(sequence, "body")
+    left, right = shoulders(result)
+    assert np.median((left - right)[:, 0]) == pytest.approx(1, abs=0.02)
+    assert abs(np.median((left - right)[:, 2])) < 0.03
+    frame, turned_frame = sequence.data[0, 8:11] - sequence.data[0, 7], result.data[0, 8:11] - result.data[0, 7]
+    scale = np.linalg.norm(turned_frame[0]) / np.linalg.norm(frame[0])
+    assert np.linalg.det(turned_frame) == pytest.approx(np.linalg.det(frame) * scale**3, rel=1e-3), "not a reflection"
+    np.testing.assert_allclose(turned_frame[:, 1], frame[:, 1] * scale, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frontal_body_and_its_mirror_image():
+    data = kinect().data.copy()
+    data[:, 2:4] = [[0.17, 0.4, 0.0], [-0.17, 0.4, 0.0]]
+    frontal = kinect().replace(data=data)
+    np.testing.assert_allclose(normalize(frontal, "body").data, normalize(frontal).data, atol=1e-5)
+    aside = turned(kinect(), 46)
+    np.testing.assert_allclose(normalize(mirror(aside), "body").data, mirror(normalize(aside, "body")).data, atol=1e-5)
+
+
+def test_body_normalisation_without_shoulders_or_depth():
+    data = kinect().data.copy()
+    data[:, 2] = np.nan
+    sequence = kinect().replace(data=data)
+    np.testing.assert_array_equal(normalize(sequence, "body").data, normalize(sequence, "centroid").data)
+    with pytest.raises(ValueError, match=r"'body' needs measured depth .* in image units.* choose 'shoulder'"):
+        normalize(body(4).to_units("image"), "body")
+
+
+def test_turned_recordings_of_a_sign_agree_with_frontal_ones(signlang_data):
+    """ISL-30: repetitions 4-6 were recorded about 46° and 7-9 about 61° aside."""
+    from signlang_hf.landmarks import get_layout
+
+    archive = signlang_data / "isl30-kinect.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"{archive} not found")
+    with tarfile.open(archive) as tar:
+        clips = {}
+        for member in tar:
+            name = Path(member.name).stem
+            if name.startswith("afternoon_apurve_"):
+                table = np.loadtxt(tar.extractfile(member), ndmin=2).reshape(-1, 20, 3)
+                picture = table * [-1, -1, 1]  # Kinect's axes point to the signer's right and up
+                clips[int(name[-1])] = LandmarkSequence(picture, "kinect-20", units="metre")
+            if len(clips) == 9:
+                break
+    body_points = get_layout("kinect-20").indices(["head", "spine", "hip_center", "left_shoulder", "right_shoulder"])
+
+    def posture(clip, method):
+        return np.median(normalize(clip, method).data[:, body_points], axis=0)
+
+    frontal = {method: posture(clips[1], method) for method in ("shoulder", "body")}
+    for repetition in range(4, 10):
+        error = {m: np.abs(posture(clips[repetition], m) - frontal[m]).max() for m in frontal}
+        assert error["body"] < 0.5 * error["shoulder"], (repetition, error)
+
+
+def test_palm_normalisation_puts_the_face_at_0_and_a_palm_at_1():
+    data = body(9).data[:, :43].copy()
+    data[:, 0] = [300, 120, 5]
+    hands = LandmarkSequence(data, "face-hands-43", units="pixel", size=(640, 480))
+    wrists, knuckles = (
+        hands.spec.indices(["left_hand_wrist", "right_hand_wrist"]),
+        hands.spec.indices(["left_hand_middle_mcp", "right_hand_middle_mcp"]),
+    )
+    result = normalize(hands, "palm")
+    palms = np.linalg.norm(result.data[:, knuckles] - result.data[:, wrists], axis=2)
+    np.testing.assert_allclose(np.median(palms), 1, rtol=1e-5)
+    np.testing.assert_allclose(result.data[:, 0], 0, atol=1e-5)
+    shifted = hands.replace(data=2 * data + np.float32([10, 20, 30]))
+    np.testing.assert_allclose(normalize(shifted, "palm").data, result.data, atol=1e-4)
+    np.testing.assert_allclose(
+        normalize(hands, "palm", per_frame=True).data, result.data, atol=1e-4
+    )  # the face is still
+
+
+def test_palm_normalisation_of_one_hand_and_without_a_face():
+    data = body(9).data[:, :43].copy()
+    data[:, 1:22] = data[:, 0] = np.nan
+    alone = LandmarkSequence(data[:, 1:], "hands-42", units="pixel")
+    result = normalize(alone, "palm")
+    wrist, knuckle = alone.spec.indices(["right_hand_wrist", "right_hand_middle_mcp"])
+    palm = np.median(np.linalg.norm(alone.data[:, knuckle] - alone.data[:, wrist], axis=1))
+    np.testing.assert_allclose(result.data[:, 21:], (data[:, 22:] - data[:, 22:].mean((0, 1))) / palm, atol=1e-3)
+    unseen = LandmarkSequence(data, "face-hands-43", units="pixel")
+    np.testing.assert_allclose(normalize(unseen, "palm").data[:, 1:], result.data, atol=1e-5)
+    with pytest.raises(ValueError, match="'boston-3' has no hands with wrist and middle_mcp"):
+        normalize(track([0.0, 0.1], [1.0, 2.0]), "palm")
 
 
 def test_unknown_method_and_missing_size():
-    with pytest.raises(ValueError, match="Unknown normalisation 'hip'; choose one of shoulder, centroid, root, none"):
+    with pytest.raises(ValueError, match=f"Unknown normalisation 'hip'; choose one of {', '.join(NORMALIZATIONS)}"):
         normalize(body(), "hip")
     with pytest.raises(ValueError, match="need the picture's size"):
         normalize(LandmarkSequence(np.ones((2, 75, 3)), "mediapipe-holistic"))

@@ -6,11 +6,9 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from keypoint_models import NO_GENERATION, KeypointModelTests
+from keypoint_models import BATCH_NORM, NO_GENERATION, KeypointModelTests
 
 from signlang_hf import SignConvConfig, SignConvForSignClassification, SignConvModel
-
-BATCH_NORM = "batch norm measures each batch, so four small batches are not one large one"
 
 
 class TestSignConv(KeypointModelTests):

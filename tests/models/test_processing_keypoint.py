@@ -17,9 +17,10 @@ from transformers import AutoFeatureExtractor
 
 from signlang_hf import LandmarkSequence, SignKeypointProcessor, get_layout, list_layouts, register_layout
 from signlang_hf.data.rows import to_row
+from signlang_hf.landmarks.alignment import KEY_POINTS, key_path, key_points, reference_path
 from signlang_hf.landmarks.features import FEATURES
 from signlang_hf.landmarks.layout import BUILT_IN_LAYOUTS
-from signlang_hf.landmarks.normalize import mirror
+from signlang_hf.landmarks.normalize import mirror, normalize
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LAYOUT = "isl-48"
@@ -43,6 +44,10 @@ def motion(times: np.ndarray, *, layout: str = LAYOUT, size: tuple[int, int] = (
 
 def clip(frames: int = 50, fps: float = 25.0, **options: Any) -> LandmarkSequence:
     return motion(np.arange(frames) / fps, **options)
+
+
+# The same movement at another pace.
+PATH = key_path(normalize(motion(2 * np.linspace(0, 1, 16) ** 1.5))).tolist()
 
 
 def with_gaps(sequence: LandmarkSequence) -> LandmarkSequence:
@@ -100,18 +105,21 @@ def test_feature_size_is_the_length_of_a_frame(layout: str, feature: str, dims: 
     try:
         processor = SignKeypointProcessor(layout, features=(feature,), dims=dims, normalization="centroid")
     except ValueError as error:
-        hands = {"left_hand", "right_hand"} <= set(get_layout(layout).parts)
-        bones = get_layout(layout).bones
-        assert (feature.startswith("hand_") and not hands) or (feature == "bone_direction" and not bones), error
+        spec = get_layout(layout)
+        has_hands = len([part for part in spec.parts if "hand" in part]) == 2
+        of_hands = feature.startswith("hand") or feature in ("joint_angle", "hull_shape")
+        lacking = {"bone_direction": not spec.bones, "trajectory": not set(KEY_POINTS) <= set(spec.points)}
+        assert lacking.get(feature, of_hands and not has_hands), error
         return
+    processor.reference_path = np.zeros((4, len(key_points(layout)), 3)).tolist() if feature == "trajectory" else None
     values = processor.extract(clip(5, layout=layout))
     assert values.shape == (5, processor.feature_size) and values.size and np.isfinite(values).all()
 
 
 def test_feature_size_of_several_features_is_their_sum() -> None:
     names = tuple(FEATURES)
-    together = SignKeypointProcessor(LAYOUT, features=names)
-    alone = [SignKeypointProcessor(LAYOUT, features=(name,)) for name in names]
+    together = SignKeypointProcessor(LAYOUT, features=names, reference_path=PATH)
+    alone = [SignKeypointProcessor(LAYOUT, features=(name,), reference_path=PATH) for name in names]
     assert together.feature_size == sum(processor.feature_size for processor in alone)
     np.testing.assert_array_equal(
         together.extract(clip()), np.concatenate([processor.extract(clip()) for processor in alone], axis=1)
@@ -141,6 +149,9 @@ ROOT_SHOULDER = {"normalization": "root", "normalization_root": "left_shoulder"}
         ({"num_frames": 31}, {}),
         ({"max_gap": 0.0}, {}),
         ({"max_gap": 2.0}, {}),
+        ({"repair": 0.1}, {}),
+        ({"align": True}, {"reference_path": PATH}),
+        ({"reference_path": PATH}, {"features": ["trajectory"], "reference_path": (2 * np.array(PATH)).tolist()}),
         ({"smooth_window": 11}, {}),
         ({"smooth_order": 1}, {"smooth_window": 11}),
         ({"mean": [0.5] * POINTS * 3}, {}),
@@ -168,7 +179,7 @@ def test_the_table_above_names_every_setting() -> None:
     (mark,) = test_every_setting_changes_the_features_and_survives_saving.pytestmark
     tested = {name for changes, _ in mark.args[1] for name in changes}
     settings = set(inspect.signature(SignKeypointProcessor.__init__).parameters) - {"self", "kwargs"}
-    assert settings - {"layout_points"} == tested  # which has tests of its own below
+    assert settings - {"layout_points", "track_hands"} == tested  # which have tests of their own below
 
 
 def test_dims_2_leaves_z_out_of_every_feature() -> None:
@@ -268,7 +279,7 @@ def test_a_wide_clip_and_its_padded_square_give_the_same_features() -> None:
     square[..., 1] = (square[..., 1] * 1080 + 420) / 1920
     features = [name for name in FEATURES if name != "visibility"]
     for normalization in ("shoulder", "centroid"):
-        processor = SignKeypointProcessor(LAYOUT, features=features, normalization=normalization)
+        processor = SignKeypointProcessor(LAYOUT, features=features, normalization=normalization, reference_path=PATH)
         np.testing.assert_allclose(
             processor.extract(wide.replace(data=square, size=(1920, 1920))), processor.extract(wide), atol=2e-3
         )
@@ -291,6 +302,25 @@ def test_side_is_decided_before_the_layout_drops_the_hands() -> None:
     right = clip()
     arms = SignKeypointProcessor("test-arms", dominant_hand="right")
     np.testing.assert_allclose(arms.extract(mirror(right)), arms.extract(right), atol=1e-5)
+
+
+def test_tracked_hands_do_not_depend_on_slots_or_names(tmp_path: Path) -> None:
+    settings = {"layout": "face-hands-43", "normalization": "palm", "track_hands": True}
+    SignKeypointProcessor(**settings).save_pretrained(tmp_path)
+    processor = AutoFeatureExtractor.from_pretrained(tmp_path)
+    named = clip(30, layout="face-hands-43")
+    shuffled, order = named.data.copy(), np.arange(30) % 4 == 0
+    shuffled[order, 1:] = np.roll(shuffled[order, 1:], 21, axis=1)
+    features = [processor.extract(named.replace(data=data, layout="dgs-43")) for data in (named.data, shuffled)]
+    assert np.array_equal(*features) and np.ptp(features[0]) > 0.5
+    missing = named.data.copy()
+    missing[:, 1:22] = np.nan  # a right hand alone
+    alone = named.replace(data=missing, visibility=None)
+    assert np.allclose(processor.extract(mirror(alone))[:, 3:], processor.extract(alone)[:, 3:], atol=1e-4)
+    assert not np.allclose(
+        processor.extract(alone),
+        SignKeypointProcessor("face-hands-43", normalization="palm", track_hands=False).extract(mirror(alone)),
+    )
 
 
 def test_other_layouts_are_converted_by_name() -> None:
@@ -318,10 +348,12 @@ def test_fit_equals_numpy_over_the_seen_values() -> None:
     assert (values[~seen] == 0).all()  # what was not seen is the mean, not a far-off value
 
 
-def _unfilled(processor: SignKeypointProcessor, sequence: LandmarkSequence) -> np.ndarray:
+def _unfilled(processor: SignKeypointProcessor, sequence: LandmarkSequence, reference: Any = None) -> np.ndarray:
     from signlang_hf.landmarks.features import extract_features
 
-    return extract_features(processor.prepare(sequence), processor.features, processor.dims).astype(np.float64)
+    reference = None if reference is None else np.array(reference)
+    values = extract_features(processor.prepare(sequence), processor.features, processor.dims, reference=reference)
+    return values.astype(np.float64)
 
 
 def test_fit_ignores_an_earlier_fit_and_saves_exactly(tmp_path: Path) -> None:
@@ -342,12 +374,92 @@ def test_fit_takes_dataset_rows_and_a_generator() -> None:
     np.testing.assert_allclose(fitted.mean, expected.mean)
 
 
-def test_fit_on_nothing_says_so_and_changes_nothing() -> None:
-    processor = SignKeypointProcessor(LAYOUT).fit([clip()])
+@pytest.mark.parametrize("settings", [{}, {"align": True}])
+def test_fit_on_nothing_says_so_and_changes_nothing(settings: dict[str, Any]) -> None:
+    processor = SignKeypointProcessor(LAYOUT, **settings).fit([clip()])
     before = processor.to_dict()
-    with pytest.raises(ValueError, match="no clip"):
-        processor.fit([])
-    assert processor.to_dict() == before
+    for nothing in ([], [clip().replace(data=np.full((50, POINTS, 3), np.nan), visibility=None)]):
+        with pytest.raises(ValueError, match="no clip"):
+            processor.fit(nothing)
+        assert processor.to_dict() == before
+
+
+# ------------------------------------------------------------------------------------------------------ reference path
+
+THE_490 = ("hand_position", "joint_angle", "hand_velocity", "hand_acceleration", "hull_shape", "trajectory")
+
+
+def test_fit_measures_the_reference_path_on_normalised_clips_before_mean_and_std() -> None:
+    clips = [with_gaps(clip(50)), clip(30, 30.0), with_gaps(clip(64))]
+    processor = SignKeypointProcessor(LAYOUT, features=("trajectory",), reference_path=PATH).fit(clips)
+    plain = SignKeypointProcessor(LAYOUT)
+    expected = reference_path([key_path(plain.prepare(one)) for one in clips])
+    np.testing.assert_allclose(processor.reference_path, expected, atol=1e-5)
+    fixed = SignKeypointProcessor(LAYOUT, features=("trajectory",), reference_path=processor.reference_path)
+    values = np.concatenate([_unfilled(fixed, one, processor.reference_path) for one in clips])
+    np.testing.assert_allclose(processor.mean, np.nanmean(values, axis=0), atol=1e-5)
+
+
+def test_the_490_values_of_hands_from_fit_to_json_and_back(tmp_path: Path) -> None:
+    clips = [clip(50), with_gaps(clip(30, 30.0))]
+    processor = SignKeypointProcessor(LAYOUT, features=THE_490, repair=0.5, align=True).fit(clips)
+    values = processor(clips, return_tensors="np")["input_values"]
+    assert values.shape == (2, 50, 490) and np.isfinite(values).all()
+    processor.save_pretrained(tmp_path)
+    again = AutoFeatureExtractor.from_pretrained(tmp_path)
+    assert again.to_dict() == processor.to_dict()
+    assert np.array_equal(again(clips, return_tensors="np")["input_values"], values)
+
+
+@pytest.mark.parametrize("settings", [{"features": ("trajectory",)}, {"align": True}])
+def test_without_a_reference_path_the_processor_says_what_to_do(settings: dict[str, Any]) -> None:
+    processor = SignKeypointProcessor(LAYOUT, **settings)
+    with pytest.raises(ValueError, match=r"need a reference path: fit\(\) the processor"):
+        processor.extract(clip())
+    with pytest.raises(ValueError, match="pass a list or a dataset, not a generator"):
+        processor.fit(one for one in [clip()])
+    assert processor.fit([clip()]).extract(clip()).shape == (50, processor.feature_size)
+
+
+def test_the_reference_path_of_many_clips_sees_all_parts_of_a_sorted_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signlang_hf.models.keypoint.processing_keypoint._REFERENCE_CLIPS", 4)
+    low, high = clip(8), clip(8)
+    wrist = low.spec.index["left_wrist"]
+    data = high.data.copy()
+    data[:, wrist] += 0.1
+    sorted_clips = [low] * 32 + [high.replace(data=data)] * 32
+    path = np.array(SignKeypointProcessor(LAYOUT, align=True).fit(sorted_clips).reference_path)
+    ends = [np.array(SignKeypointProcessor(LAYOUT, align=True).fit([one]).reference_path) for one in sorted_clips[::63]]
+    np.testing.assert_allclose(path[:, 1], (ends[0] + ends[1])[:, 1] / 2, atol=0.01)
+
+
+def test_kinect_bodies_are_turned_aligned_and_repaired() -> None:
+    rng = np.random.default_rng(0)
+    bodies = []
+    for degrees in (0, 61):
+        points = rng.normal(size=(20, 3)) * 0.3 + 0.05 * np.sin(
+            np.arange(40)[:, None, None] / 8 + np.arange(20)[:, None]
+        )
+        points[:, 2:4] = [[0.17, -0.4, 0], [-0.17, -0.4, 0]]
+        turn = np.radians(degrees)
+        rotation = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+        bodies.append(LandmarkSequence(points @ rotation.T, "kinect-20", units="metre", fps=30))
+        rng = np.random.default_rng(0)
+    processor = SignKeypointProcessor("kinect-20", normalization="body", align=True, repair=0.5).fit(bodies)
+    assert np.shape(processor.reference_path) == (32, 6, 3)
+    np.testing.assert_allclose(processor.extract(bodies[1]), processor.extract(bodies[0]), atol=1e-3)
+    with pytest.raises(ValueError, match="'body' needs measured depth"):
+        processor.extract(clip(layout="kinect-20"))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_clips_shorter_than_three_frames_give_finite_features(frames: int) -> None:
+    processor = SignKeypointProcessor(
+        LAYOUT, features=tuple(FEATURES), reference_path=PATH, align=True, repair=0.5, smooth_window=5
+    )
+    values = processor.extract(clip(frames))
+    assert values.shape == (frames, processor.feature_size) and np.isfinite(values).all() and values.any(axis=1).all()
 
 
 # ------------------------------------------------------------------------------------------------------------------ JSON
@@ -380,7 +492,9 @@ def test_a_file_of_the_other_transformers_generation_loads(tmp_path: Path) -> No
     assert {**processor.to_dict(), "auto_map": None} == {**expected.to_dict(), "auto_map": None}
     processor.save_pretrained(tmp_path)
     written = json.loads((tmp_path / "preprocessor_config.json").read_text())
-    assert written == {**json.loads(text), "feature_size": 192}
+    settings = inspect.signature(SignKeypointProcessor.__init__).parameters.values()
+    defaults = {setting.name: setting.default for setting in settings if setting.name not in ("self", "kwargs")}
+    assert written == {**defaults, **json.loads(text), "feature_size": 192}  # it is older than some settings
 
 
 def test_a_users_layout_travels_to_a_process_that_never_heard_of_it(tmp_path: Path) -> None:
@@ -430,11 +544,19 @@ def test_point_names_in_the_file_register_the_layout() -> None:
             "'boston-3' has nothing that bone_direction could show",
         ),
         ({"dims": 4}, "dims is 4; it must be 2 or 3"),
-        ({"normalization": "hips"}, "normalization is 'hips'; choose one of shoulder"),
+        ({"normalization": "hips"}, "normalization is 'hips'; choose one of shoulder, body"),
         ({"normalization": "root", "normalization_root": "tail"}, "'isl-48' has no point tail"),
         ({"layout": "hands-42"}, "'hands-42' has no point left_shoulder, right_shoulder"),
         ({"layout": "kinect-20", "features": ("hand_shape",)}, "'kinect-20' has no left_hand or right_hand"),
         ({"dominant_hand": "both"}, "dominant_hand is 'both'"),
+        (
+            {"track_hands": True},
+            "layout 'isl-48' has left_shoulder, right_shoulder, left_elbow …; choose 'face-hands-43'",
+        ),
+        (
+            {"layout": "hands-42", "normalization": "palm", "track_hands": True, "dominant_hand": "right"},
+            r"leave out dominant_hand \(which is 'right'\)",
+        ),
         ({"target_fps": 0}, "fps is 0; it must be a positive number"),
         ({"target_fps": -1.0}, "fps is -1.0"),
         ({"max_frames": 0}, "max_frames and num_frames must be at least 1"),
@@ -443,6 +565,15 @@ def test_point_names_in_the_file_register_the_layout() -> None:
         ({"smooth_window": 3}, "window=3, order=3"),
         ({"mean": [0.0]}, "mean has 1 values; the features have 144"),
         ({"std": [1.0] * 145}, "std has 145 values; the features have 144"),
+        ({"repair": -0.5}, "repair is -0.5; it must be a share"),
+        ({"reference_path": [[[0.0] * 3] * 9]}, r"shape \(steps, 10, 3\) for layout 'isl-48'; got \(1, 9, 3\)"),
+        ({"reference_path": [[0.0], [1.0, 2.0]]}, r"reference_path must be numbers"),
+        ({"reference_path": [[[np.nan] * 3] * 10]}, r"reference_path must be numbers"),
+        (
+            {"layout": "hands-42", "normalization": "centroid", "features": ("trajectory",)},
+            "'hands-42' has no point left_elbow",
+        ),
+        ({"layout": "kinect-20", "features": ("hull_shape",)}, "'kinect-20' has no left_hand or right_hand"),
     ],
 )
 def test_settings_that_cannot_work_fail_when_the_processor_is_made(settings: dict[str, Any], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import runpy
@@ -16,23 +17,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 from stub_hub import serve_hub  # noqa: F401  makes the fixture 'stub_hub' known here
-from tiny_signs import FLAGS, RECIPE, ROOT, SIGNERS, WORDS, flags, load_recipe, tiny_clip, write_tiny_signs
+from tiny_signs import FLAGS, RECIPE, ROOT, SIGNERS, WORDS, flags, tiny_clip, write_tiny_signs
 from transformers import AutoModelForVideoClassification, Trainer, pipeline
 
+from signlang_hf.data import list_datasets
 from signlang_hf.data.leaks import LeakError
-from signlang_hf.training.arguments import DataArguments
+from signlang_hf.landmarks import LandmarkSequence, get_layout
+from signlang_hf.training.arguments import DataArguments, parse
+from signlang_hf.training.building import new_model, new_processor
+from signlang_hf.training.cross_validation import run_arguments
+from signlang_hf.training.evaluation import Predictions
+from signlang_hf.training.isolated import augmenter_of
 from signlang_hf.training.results import load_results
+from signlang_hf.training.splits import load_splits
 
 MODEL = {
     "config.json", "model.safetensors", "preprocessor_config.json", "configuration_transformer.py",
     "modeling_transformer.py", "README.md",
 }  # fmt: skip
-REPORTS = {"results.json", "learning_curve.png", "confusion_matrix.png", "per_class.csv", "trainer_state.json"}
+REPORTS = {
+    "results.json", "predictions.npz", "learning_curve.png", "confusion_matrix.png", "per_class.csv", "trainer_state.json",
+}  # fmt: skip
 
-# Recipe, debug flags, files that must exist, bound on the last training loss: a new recipe or configuration gets a line here.
+# Recipe, debug flags, files that must exist, bound on the last training loss.
 SMALL = '{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}'
 TINY = {**FLAGS, "report_to": "tensorboard"}
 RUNS = [
@@ -52,8 +63,23 @@ RUNS = [
 ]  # fmt: skip
 
 
-def test_every_configuration_is_in_the_table():
-    assert {path.name for path in (ROOT / "recipes/configs").glob("*.yaml")} <= {run.id for run in RUNS}
+CONFIGURATIONS = sorted(
+    set((ROOT / "recipes/configs").glob("*.yaml")) - set(ROOT.glob("recipes/configs/*_ensemble.yaml"))
+)
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_every_configuration_builds_a_model_that_trains(path):
+    """Without its data, which is not here: processor, model and augmentation from the file, one step on a blank clip."""
+    model_args, data_args, args = parse(["--config", str(path)])
+    processor = new_processor(model_args, [{"layout": "isl-48"}])
+    model = new_model(model_args, processor, [], ["one", "other"])
+    blank = LandmarkSequence(np.zeros((9, len(get_layout(processor.layout)), 3)), processor.layout, units="unknown")
+    augmented = augmenter_of(data_args, mixing=False)(blank, np.random.default_rng(0))
+    loss = model(**processor([blank, augmented], return_tensors="pt"), labels=torch.tensor([0, 1])).loss
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(2), abs=0.5)
+    assert args.num_train_epochs > 1 and data_args.dataset in list_datasets()
 
 
 @pytest.mark.parametrize(("debug", "files", "bound"), RUNS)
@@ -77,7 +103,14 @@ def test_the_recipe_trains_and_leaves_what_it_promises(tiny_signs, tmp_path, deb
 def test_what_is_written_agrees_with_what_was_measured(trained, tiny_signs):
     folder, metrics = trained.folder, trained.metrics
     results = json.loads((folder / "results.json").read_text())
-    assert results == {"metrics": metrics, "baseline": trained.baseline}
+    assert results == {
+        "metrics": metrics,
+        "baseline": trained.baseline,
+        "training": trained.training,
+        "calibration": {},
+    }
+    assert trained.training["minutes"] > 0 and trained.training["epochs"] == 3
+    assert trained.training["parameters"] == trained.trainer.model.num_parameters()
     assert metrics["n"] == 16
     assert metrics["accuracy"] > 0.75
 
@@ -125,7 +158,7 @@ def test_the_model_reads_files_as_well_as_the_recipe_did(trained, tiny_signs):
 
 def splits_of(tiny_signs, data: Path, **changes):
     arguments = DataArguments(dataset="landmark_folder", data_dir=str(data), **changes)
-    return load_recipe().load_splits(arguments, seed=0)
+    return load_splits(arguments, seed=0)
 
 
 @pytest.fixture
@@ -169,14 +202,14 @@ def run_as_command(monkeypatch, words: list[str]) -> str:
 MISTAKES = [
     ({"data_dir": None}, "The dataset needs data_dir="),
     ({"data_dir": "nowhere"}, "nowhere"),
-    ({"dataset": "landmarks"}, "Unknown dataset 'landmarks'; known are fingerspelling, landmark_folder"),
+    ({"dataset": "landmarks"}, "Unknown dataset 'landmarks'; known are dgs30, fingerspelling"),
     ({"dataset": "org/nothing", "data_dir": None}, "org/nothing"),
     ({"dataset_options": '{"colour": 1}'}, "has no option colour"),
     ({"train_split": "trian"}, "There is no split 'trian'"),
     ({"model_type": "signlang_gpt"}, "Unknown model_type 'signlang_gpt'; known are signlang_transformer"),
     ({"model_type": "bert"}, "Unknown model_type 'bert'; known are signlang_transformer"),
     ({"model": "{hidden_size: 8}"}, "--model is not valid JSON"),
-    ({"model": '{"hiden_size": 8}'}, "Unknown model setting hiden_size; known are input_size, hidden_size"),
+    ({"model": '{"hiden_size": 8}'}, "Unknown model setting hiden_size; known are hidden_size, num_hidden_layers"),
     ({"model": '{"hidden_size": 9}'}, "hidden_size 9 must be even"),
     ({"model": '{"hidden_size": "wide"}'}, "The model settings do not fit"),
     ({"processor": '{"target_fsp": 8}'}, "Unknown processor setting target_fsp; known are layout"),
@@ -188,8 +221,14 @@ MISTAKES = [
     ({"augment": '{"enabled": "no"}'}, "Augmentation setting enabled is 'no'; it must be true or false."),
     ({"benchmark": "letters"}, "Unknown benchmark 'letters'; known are fingerspelling-lolo"),
     ({"push_to_hub": True}, "Cannot push to run in offline mode; unset HF_HUB_OFFLINE"),
-    ({"leave_one_signer_out": True, "push_to_hub": True}, "trains a model for each signer; push one of them"),
-    ({"leave_one_signer_out": True, "folds": ["ben", "dora"]}, "No signer is called dora; the signers are anna, ben."),
+    ({"cross_validate": "signer", "push_to_hub": True}, "Several folds or seeds train several models; push one of them"),
+    ({"seeds": [0, 1], "push_to_hub": True}, "Several folds or seeds train several models; push one of them"),
+    ({"cross_validate": "signer", "folds": ["ben", "dora"]}, "There is no fold dora; the folds are anna, ben."),
+    ({"cross_validate": "stratified", "num_folds": 99}, "num_folds is 99; it must be 2 to 32, the number of rows."),
+    ({"cross_validate": "signer", "train_split": "trian"}, "There is no split 'trian'; the dataset has train, test."),
+    ({"unknown_split": "others"}, "There is no split 'others' beside the training split; the dataset has train, test."),
+    ({"report_to": "wandb"}, '--report_to wandb needs wandb: pip install "signlang-hf[track]"'),
+    ({"ema_decay": 1}, "ema_decay is 1.0; it must be in [0, 1)."),
     ({"learningrate": 1}, "Unknown argument --learningrate (did you mean --learning_rate?)"),
     ({"config": "nowhere.yaml"}, "nowhere.yaml"),
     ({"optim": "adamm"}, "adamm"),
@@ -198,6 +237,8 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("changes", "said"), MISTAKES, ids=[str(changes) for changes, _ in MISTAKES])
 def test_mistakes_end_in_one_sentence(tiny_signs, use_cache, monkeypatch, tmp_path, changes, said):
+    real = importlib.util.find_spec  # a machine without wandb
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == "wandb" else real(name, *rest))
     message = run_as_command(monkeypatch, flags(tiny_signs.signs, tmp_path / "run", **changes))
     assert message.startswith("train_isolated: ")
     assert said in message
@@ -248,7 +289,7 @@ def test_a_signer_in_training_and_test_is_a_leak_where_the_splits_claim_otherwis
     assert result.metrics["n"] == 16
 
 
-# ------------------------------------------------------------------------------------------ leaving one signer out
+# ------------------------------------------------------------------------------------------------ folds and seeds
 
 
 @pytest.fixture
@@ -269,10 +310,10 @@ def test_each_signer_is_left_out_once_and_finished_folds_are_kept(
     tiny_signs, tmp_path, monkeypatch, capsys, count_trainings
 ):
     monkeypatch.chdir(tmp_path)
-    run = {"leave_one_signer_out": True, "report_to": "tensorboard", "save_total_limit": 1}
+    run = {"cross_validate": "signer", "report_to": "tensorboard", "save_total_limit": 1}
     tiny_signs.run("loso", tiny_signs.all_train, folds=["ben"], **run)
     assert count_trainings == ["ben"]
-    assert sorted(path.name for path in Path("loso").iterdir()) == ["ben", "folds.json"]
+    assert sorted(path.name for path in Path("loso").iterdir()) == ["ben", "runs.json"]
 
     tiny_signs.run("loso", tiny_signs.all_train, benchmark="isl30-loso", **run)
     assert count_trainings == ["ben", "anna", "cleo"]
@@ -285,15 +326,22 @@ def test_each_signer_is_left_out_once_and_finished_folds_are_kept(
         assert f"{signer}: top-1 {100 * fold['metrics']['accuracy']:.1f} %" in printed
         assert len(list(Path(f"loso/{signer}/runs").rglob("events*"))) == 1  # each fold logs into its own folder
         assert (Path("loso") / signer / "model.safetensors").is_file()
-    summary = json.loads(Path("loso/folds.json").read_text())
-    assert summary["folds"] == folds
-    assert summary["mean"]["signlang_transformer, accuracy"] == pytest.approx({"mean": mean, "std": spread})
+        assert len(Predictions.load(Path("loso") / signer / "predictions.npz").ids) == 16
+    summary = json.loads(Path("loso/runs.json").read_text())
+    assert summary["runs"] == [{"fold": name, "seed": 42, "folder": name, **fold} for name, fold in folds.items()]
+    assert summary["mean"]["signlang_transformer, mean of 3 signers, accuracy"] == pytest.approx(
+        {"mean": mean, "std": spread}
+    )
 
     rows = {(row.model, row.split, row.metric): row for row in load_results("isl30-loso")}
     row = rows["signlang_transformer", "mean of 3 signers", "accuracy"]
     assert (row.value, row.spread, row.n, row.seeds) == (pytest.approx(mean), pytest.approx(spread), 48, (42,))
     assert row.command.startswith("accelerate launch recipes/train_isolated.py --dataset landmark_folder")
     assert rows["1-NN", "mean of 3 signers", "macro_f1"].headline
+    minutes = np.mean([fold["training"]["minutes"] for fold in folds.values()])
+    assert rows["signlang_transformer", "mean of 3 signers", "training_minutes"].value == pytest.approx(minutes)
+    parameters = rows["signlang_transformer", "mean of 3 signers", "parameters_count"]
+    assert parameters.value == folds["ben"]["training"]["parameters"] > 1000
     for signer, fold in folds.items():
         row = rows["signlang_transformer", f"signer={signer}", "accuracy"]
         assert (row.value, row.n, row.headline) == (fold["metrics"]["accuracy"], 16, False)
@@ -303,12 +351,88 @@ def test_each_signer_is_left_out_once_and_finished_folds_are_kept(
     assert f"{100 * mean:.1f} ± {100 * spread:.1f} %" in capsys.readouterr().out
 
 
-def test_signers_with_odd_names_get_folders_inside(tiny_signs):
-    recipe = load_recipe()
-    _, _, args = recipe.parse(["--output_dir", "outputs/x", "--report_to", "none"])
+def test_folds_and_seeds_give_two_spreads(tiny_signs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = {"cross_validate": "stratified", "num_folds": 2, "num_train_epochs": 1, "validation_size": 0.2}
+    tiny_signs.run("folds", tiny_signs.all_train, seeds=[3, 4, 5], benchmark="dgs30-5fold", **run)
+    found = np.array(
+        [
+            [json.loads(Path(f"folds/seed-{seed}/{fold}/results.json").read_text())["metrics"]["accuracy"] for seed in (3, 4, 5)]
+            for fold in (1, 2)
+        ]
+    )  # fmt: skip
+    assert len(np.unique(found)) > 1
+    rows = {(row.model, row.split, row.metric): row for row in load_results("dgs30-5fold")}
+    mean = rows["signlang_transformer", "mean of 2 folds", "accuracy"]
+    assert (mean.value, mean.spread) == (pytest.approx(found.mean()), pytest.approx(found.mean(axis=1).std()))
+    assert (mean.n, mean.seeds, mean.headline) == (48, (3, 4, 5), True)
+    chance = rows["signlang_transformer", "mean of 2 folds, spread over seeds", "accuracy"]
+    assert (chance.value, chance.spread) == (mean.value, pytest.approx(found.mean(axis=0).std()))
+    assert not chance.headline
+    one = rows["signlang_transformer", "fold=2", "accuracy"]
+    assert (one.value, one.spread, one.headline) == (
+        pytest.approx(found[1].mean()),
+        pytest.approx(found[1].std()),
+        False,
+    )
+    assert rows["1-NN", "fold=2", "accuracy"].spread is None
+    printed = capsys.readouterr().out
+    assert f"1, seed 4: top-1 {100 * found[0, 1]:.1f} %" in printed
+    assert f"{100 * found.mean(axis=0).std():.1f} %" in printed
+    # Whatever the seed, the folds hold the same clips, and the two together each clip once.
+    ids = [
+        [Predictions.load(Path(f"folds/seed-{seed}/{fold}/predictions.npz")).ids.tolist() for fold in (1, 2)]
+        for seed in (3, 5)
+    ]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0][0]) | set(ids[0][1])) == 48
+
+
+def test_seeds_alone_repeat_one_split(tiny_signs, tmp_path, monkeypatch, count_trainings):
+    monkeypatch.chdir(tmp_path)
+    tiny_signs.run("seeds", seeds=[0], num_train_epochs=1)
+    tiny_signs.run("seeds", seeds=[0, 1], num_train_epochs=1, benchmark="isl30-loso")
+    assert count_trainings == ["seed-0", "seed-1"]
+    accuracies = [
+        json.loads(Path(f"seeds/seed-{seed}/results.json").read_text())["metrics"]["accuracy"] for seed in (0, 1)
+    ]
+    rows = {(row.model, row.metric): row for row in load_results("isl30-loso")}
+    row = rows["signlang_transformer", "accuracy"]
+    assert (row.split, row.value, row.spread, row.seeds) == ("test", np.mean(accuracies), np.std(accuracies), (0, 1))
+    with pytest.raises(ValueError, match="There is no split 'test' to compare seeds on"):
+        tiny_signs.run("none", tiny_signs.all_train, seeds=[0, 1])
+
+
+def test_a_copy_of_a_clip_is_left_out_of_stratified_folds(tiny_signs, tmp_path, monkeypatch):
+    data = write_tiny_signs(tmp_path / "signs", test=())
+    shutil.copy(data / "anna-book-0.npz", data / "again.npz")
+    with (data / "metadata.csv").open("a") as stream:
+        stream.write("again.npz,book,ben,train\n")
+    said = []
+    monkeypatch.setattr("signlang_hf.training.splits.logger.warning", said.append)
+    tiny_signs.run(tmp_path / "run", data, cross_validate="stratified", num_folds=2, num_train_epochs=1)
+    assert said == ["Left out, because an earlier clip is the same or nearly so: again."]
+    ids = [Predictions.load(tmp_path / f"run/{fold}/predictions.npz").ids.tolist() for fold in (1, 2)]
+    assert len(ids[0]) + len(ids[1]) == 48
+
+
+def test_a_class_with_one_clip_cannot_be_divided(tiny_signs, tmp_path):
+    data = write_tiny_signs(tmp_path / "signs", test=())
+    table = (data / "metadata.csv").read_text()
+    (data / "metadata.csv").write_text(table.replace("anna-book-0.npz,book", "anna-book-0.npz,tree"))
+    with pytest.raises(
+        ValueError, match=r"A class with a single row cannot stand in two splits: tree\. Add rows or leave it out"
+    ):
+        tiny_signs.run(tmp_path / "run", data, cross_validate="stratified")
+
+
+def test_runs_with_odd_names_get_folders_inside(tiny_signs):
+    _, _, args = parse(["--output_dir", "outputs/x", "--report_to", "none"])
     for signer, folder in (("anna", "anna"), ("a/b", "a_b"), ("../x", ".._x"), ("c:\\d", "c__d"), ("Ä 1", "Ä 1")):
-        fold = recipe.fold_arguments(args, signer)
-        assert fold.output_dir == os.path.join("outputs/x", folder)
+        run = run_arguments(args, signer, None)
+        assert run.output_dir == os.path.join("outputs/x", folder)
+        assert run_arguments(args, signer, 7).output_dir == os.path.join("outputs/x/seed-7", folder)
+    assert (run.seed, run_arguments(args, "", 7).seed) == (42, 7)
     assert args.output_dir == "outputs/x"
 
 

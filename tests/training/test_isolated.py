@@ -77,17 +77,31 @@ def uninterrupted(tiny_signs):
     )
 
 
+MIXED = {"mixup_alpha": 0.5, "ema_decay": 0.9}
+
+
+@pytest.fixture(scope="session")
+def uninterrupted_mixed(tiny_signs):
+    """The same with mixup and averaged weights."""
+    return tiny_signs.run(
+        tiny_signs.folder / "mixed", num_train_epochs=3, logging_strategy="steps", logging_steps=1, **MIXED
+    )
+
+
 @pytest.mark.parametrize(
     ("step", "resumed_at", "changes"),
     [
         pytest.param(6, 4, {}, id="after-an-epoch"),
         pytest.param(11, 10, {"save_strategy": "steps", "save_steps": 5}, id="mid-epoch"),
         pytest.param(7, 6, {"save_strategy": "steps", "save_steps": 3, "dataloader_num_workers": 1}, id="worker"),
+        pytest.param(6, 4, MIXED, id="mixed-after-an-epoch"),
+        pytest.param(11, 10, {"save_strategy": "steps", "save_steps": 5, **MIXED}, id="mixed-mid-epoch"),
     ],
 )
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(
-    tiny_signs, uninterrupted, interrupt, monkeypatch, tmp_path, step, resumed_at, changes
+    tiny_signs, request, interrupt, monkeypatch, tmp_path, step, resumed_at, changes
 ):
+    whole = request.getfixturevalue("uninterrupted_mixed" if "ema_decay" in changes else "uninterrupted")
     run = {"num_train_epochs": 3, "logging_strategy": "steps", "logging_steps": 1, **changes}
     with interrupt(step):
         tiny_signs.run(tmp_path, **run)
@@ -96,13 +110,16 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(
     # What a kill leaves in the middle of writing a checkpoint: the weights are there, the end is not.
     (tmp_path / "checkpoint-99").mkdir()
     (tmp_path / "checkpoint-99" / "model.safetensors").write_bytes(b"half")
-    assert last_checkpoint(tmp_path).name == f"checkpoint-{resumed_at}"
+    checkpoint = last_checkpoint(tmp_path)
+    assert checkpoint.name == f"checkpoint-{resumed_at}"
+    trained_before = json.loads((checkpoint / "trainer_state.json").read_text())["stateful_callbacks"]["Stopwatch"]
     result = tiny_signs.run(tmp_path, **run)
-    expected = losses(uninterrupted)
+    expected = losses(whole)
     assert list(expected) == list(range(1, STEPS + 1))
     assert losses(result) == expected
-    assert_same_weights(tmp_path, uninterrupted.folder)
-    assert result.metrics == uninterrupted.metrics
+    assert_same_weights(tmp_path, whole.folder)
+    assert result.metrics == whole.metrics
+    assert 60 * result.training["minutes"] > trained_before["attributes"]["seconds"] > 0
 
 
 def test_a_finished_run_is_read_and_not_trained_again(tiny_signs, trained, tmp_path, monkeypatch):
@@ -112,6 +129,7 @@ def test_a_finished_run_is_read_and_not_trained_again(tiny_signs, trained, tmp_p
     again = tiny_signs.run(folder, validation_size=0.25, num_train_epochs=3, report_to="tensorboard")
     assert again.metrics == trained.metrics
     assert again.baseline == trained.baseline
+    assert again.training == trained.training
     assert again.trainer.state.log_history == trained.trainer.state.log_history
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != "README.md"} == before
 
@@ -309,7 +327,8 @@ def test_augmentation_can_be_left_out(tiny_signs, tmp_path):
 def test_without_a_test_split_nothing_is_measured(tiny_signs, tmp_path):
     result = tiny_signs.run(tmp_path, tiny_signs.all_train, num_train_epochs=1)
     assert result.metrics == result.baseline == {}
-    assert json.loads((tmp_path / "results.json").read_text()) == {"metrics": {}, "baseline": {}}
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written == {"metrics": {}, "baseline": {}, "training": result.training, "calibration": {}}
     assert (tmp_path / "learning_curve.png").is_file()
     assert not (tmp_path / "confusion_matrix.png").exists()
 

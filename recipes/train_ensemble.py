@@ -1,0 +1,138 @@
+"""Train an ensemble of isolated-sign recognisers, and an XGBoost booster that corrects their vote.
+
+    accelerate launch recipes/train_ensemble.py --config recipes/configs/dgs30_ensemble.yaml
+    accelerate launch recipes/train_ensemble.py --members a.yaml b.yaml --dataset landmark_folder --data_dir my_signs
+
+``--members`` are configuration files of ``train_isolated.py``; what the ensemble's own file or the command line says holds for all
+of them and wins (``--help`` lists everything). Each member is trained once on all training clips and once without each inner fold,
+below ``<output_dir>/runs``. Running the same command again goes on where it stopped; finished trainings are read, so another
+``--booster`` costs no training. ``--cross_validate signer`` or ``stratified`` makes one ensemble a fold; mean and spread are printed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from signlang_hf.data.leaks import LeakError
+from signlang_hf.hub import open_repo, push_to_hub
+from signlang_hf.training.cards import launch_command, save_ensemble_card
+from signlang_hf.training.checkpoints import write_json
+from signlang_hf.training.cross_validation import SUMMARY, result_rows, show
+from signlang_hf.training.ensemble_arguments import MemberArguments, parse_ensemble
+from signlang_hf.training.results import BENCHMARKS, ResultRow, save_results
+from signlang_hf.training.splits import load_folds, load_splits, refuse_leaks
+from signlang_hf.training.stacking import EnsembleResult, train_ensemble
+
+console = Console()
+
+Results = dict[str, EnsembleResult]
+"""Fold → what was measured. A dataset's own test split is the one fold ``test``."""
+
+
+def main(argv: list[str] | None = None) -> Results:
+    ensemble, members = parse_ensemble(argv)
+    options = {"num_folds": ensemble.inner_folds, "booster": ensemble.booster_settings}
+    command = launch_command("recipes/train_ensemble.py", argv)
+    _, data_args, args = next(iter(members.values()))
+    if data_args.benchmark is not None and data_args.benchmark not in BENCHMARKS:
+        raise ValueError(f"Unknown benchmark {data_args.benchmark!r}; known are {', '.join(BENCHMARKS)}.")
+    if data_args.seeds:
+        raise ValueError("An ensemble is trained with one seed; leave --seeds out and give --seed.")
+    train = cross_validate if data_args.cross_validate else train_one
+    results = train(members, options, command)
+    if args.should_save and next(iter(results.values())).metrics:
+        show_members(results)
+        if data_args.benchmark:
+            rows = all_rows(results, data_args.cross_validate, args.seed, command)
+            console.print(f"Wrote {save_results(data_args.benchmark, rows, replace=False)}")
+    return results
+
+
+def train_one(members: dict[str, MemberArguments], options: dict[str, Any], command: str) -> Results:
+    """One ensemble, with its card, and to the Hub."""
+    _, data_args, args = next(iter(members.values()))
+    folder = Path(args.output_dir)
+    hub = {
+        "repo_id": args.hub_model_id or folder.name,
+        "private": bool(args.hub_private_repo),
+        "revision": args.hub_revision,
+        "token": args.hub_token,
+    }
+    if args.push_to_hub and args.should_save:
+        open_repo(**hub)  # that a run may not push is better known before training than after it
+    splits = load_splits(data_args, seed=args.seed)
+    refuse_leaks(splits, data_args)
+    result = train_ensemble(members, splits, folder, **options)
+    if args.should_save:
+        save_ensemble_card(result, data_args, args, splits, command)
+        console.print(f"Wrote {folder}")
+        if args.push_to_hub:
+            console.print(f"Pushed to {push_to_hub(folder, commit_message='End of training', **hub)}")
+    return {"test": result}
+
+
+def cross_validate(members: dict[str, MemberArguments], options: dict[str, Any], command: str) -> Results:
+    """One ensemble for each fold. What is finished is read."""
+    _, data_args, args = next(iter(members.values()))
+    if args.push_to_hub:
+        raise ValueError("Several folds train several ensembles; push one of them with 'signlang push'.")
+    results = {}
+    for fold, splits in load_folds(data_args):
+        folder = Path(args.output_dir) / re.sub(r"[/\\:]", "_", fold)
+        results[fold] = train_ensemble(members, splits, folder, **options)
+        if args.should_save:
+            console.print(f"{fold}: top-1 {100 * results[fold].metrics['accuracy']:.1f} %")
+    if args.should_save:
+        show(_runs(results, args.seed))
+        summary = {fold: {**vars(result), "folder": str(result.folder)} for fold, result in results.items()}
+        console.print(f"Wrote {write_json(Path(args.output_dir) / SUMMARY, summary)}")
+    return results
+
+
+def all_rows(results: Results, cross_validate: str | None, seed: int, command: str) -> list[ResultRow]:
+    """Result rows of the ensemble, of the nearest neighbour and, out of the tables, of each member."""
+    rows = result_rows(_runs(results, seed), "signlang_ensemble", cross_validate, command)
+    for member in next(iter(results.values())).members:
+        alone = {fold: replace(result, metrics=result.members[member]) for fold, result in results.items()}
+        found = result_rows(_runs(alone, seed), f"{member} in the ensemble", cross_validate, command)
+        rows += [replace(row, headline=False) for row in found if row.model != "1-NN"]
+    return rows
+
+
+def show_members(results: Results) -> None:
+    """Print the accuracy of each member and of the ensemble, and how much each member counts."""
+    table = Table("", "top-1", "weight", title="Members and ensemble on the test clips")
+    for member in next(iter(results.values())).members:
+        accuracy = np.mean([result.members[member]["accuracy"] for result in results.values()])
+        weights = [result.stack["weights"][member] for result in results.values() if result.stack]
+        table.add_row(member, f"{100 * accuracy:.1f} %", f"{np.mean(weights):.2f}" if weights else "equal")
+    table.add_section()
+    accuracy = np.mean([result.metrics["accuracy"] for result in results.values()])
+    trees = [str(result.stack.get("num_trees", 0)) for result in results.values()]
+    table.add_row("ensemble", f"{100 * accuracy:.1f} %", f"+ {', '.join(trees)} rounds of trees")
+    console.print(table)
+
+
+def _runs(results: Results, seed: int) -> dict[str, dict[int, Any]]:
+    return {fold: {seed: result} for fold, result in results.items()}
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LeakError as error:
+        sys.exit(
+            f"train_ensemble: {error}\nHere that is --allow_leaks true; --signer_independent false if signers may recur."
+        )
+    except (ValueError, FileNotFoundError, ImportError, PermissionError, ConnectionError) as error:
+        sys.exit(f"train_ensemble: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train_ensemble: interrupted; run the same command again to go on.")

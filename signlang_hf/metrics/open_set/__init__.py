@@ -1,0 +1,1 @@
+"""Metric ``open_set``."""

@@ -1,0 +1,193 @@
+"""Models that come with the package: by short name, and as what the task answers with when no model is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_model import LABELS, bundle_tiny_model, tiny_clip
+from typer.testing import CliRunner
+
+from signlang_hf import pretrained
+from signlang_hf.cli import app
+from signlang_hf.training.results import ResultRow
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_BYTES = 5_000_000
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bundled models in place of the package's."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    row = ResultRow(
+        model="tiny", benchmark="dgs30-5fold", split="test", metric="accuracy", value=0.972, n=10, command="none"
+    )
+    bundle_tiny_model(folder / "dgs30", licence="apache-2.0", sign_languages=["gsg"], results=[row])
+    bundle_tiny_model(folder / "letters", licence="mit")
+    (folder / "empty").mkdir()
+    (folder / "__init__.py").touch()
+    return folder
+
+
+@pytest.fixture
+def shelved(shelf, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", shelf)
+
+
+@pytest.fixture
+def quiet():
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    yield
+    logging.set_verbosity(verbosity)
+    logging.enable_progress_bar()
+
+
+def python(code: str, shelf: Path, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter of its own, after ``import signlang_hf`` with this shelf."""
+    code = f"import pathlib, signlang_hf.pretrained as p\np.FOLDER = pathlib.Path({str(shelf)!r})\n" + code
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])} | changes
+    return subprocess.run([sys.executable, "-c", code], env=environment, cwd=cwd, capture_output=True, text=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------- by name
+
+
+def test_names_and_folders(shelved, shelf):
+    assert pretrained.names() == ["dgs30", "letters"]
+    assert pretrained.path() == pretrained.path("dgs30") == shelf / "dgs30"
+    for name in ("empty", "nope", ""):
+        with pytest.raises(ValueError, match=f"No model '{name}' comes with .*; it has dgs30, letters"):
+            pretrained.path(name)
+
+
+def test_a_shelf_without_models(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    assert pretrained.names() == []
+    with pytest.raises(ValueError, match="No model 'dgs30' comes with this installation of signlang_hf; it has none"):
+        pretrained.path()
+
+
+def test_what_names_a_model(shelved, shelf, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pretrained.resolve("letters") == str(shelf / "letters")
+    for other in ("org/letters", "outputs/demo", "./letters", "Letters"):
+        assert pretrained.resolve(other) == other
+    (tmp_path / "letters").mkdir()
+    assert pretrained.resolve("letters") == "letters"
+
+
+def test_a_bundled_model_is_a_model_folder(shelved):
+    from transformers import AutoModel, AutoProcessor, pipeline
+
+    answer = pipeline("sign-recognition", model=pretrained.path("letters"))(tiny_clip(), threshold=None)
+    assert {row["label"] for row in answer} < set(LABELS)
+    processor, encoder = (auto.from_pretrained(pretrained.path("letters")) for auto in (AutoProcessor, AutoModel))
+    assert encoder(**processor(tiny_clip(), return_tensors="pt")).pooler_output.shape == (1, 16)
+
+
+# ------------------------------------------------------------------------------------------------------------ the default
+
+DEFAULT = """
+import socket, sys
+def refuse(self, address): raise AssertionError(f"asked {address}")
+socket.socket.connect = refuse
+from transformers import pipeline
+from tiny_model import tiny_clip
+pipe = pipeline("sign-recognition")
+print(pipe.model.config._name_or_path, len(pipe(tiny_clip())))
+"""
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_no_model_means_the_bundled_one_and_the_hub_is_not_asked(shelf, tmp_path, offline):
+    done = python(DEFAULT, shelf, tmp_path, HF_HUB_OFFLINE=offline, HF_HOME=str(tmp_path / "hf"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == f"{shelf / 'dgs30'} 5"
+
+
+def test_the_task_is_there_without_a_bundled_model_too(shelf, tmp_path):
+    shutil.copytree(shelf / "letters", tmp_path / "shelf" / "letters")
+    code = f"""
+from transformers.pipelines import PIPELINE_REGISTRY, pipeline
+assert "default" not in PIPELINE_REGISTRY.check_task("sign-recognition")[1]
+pipeline("sign-recognition", model={str(shelf / "dgs30")!r})
+"""
+    done = python(code, tmp_path / "shelf", tmp_path, HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+# ------------------------------------------------------------------------------------------------------- the command line
+
+
+def signlang(*words: object):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    return result
+
+
+def test_recognize_without_a_model_and_by_name(shelved, quiet, tmp_path):
+    clip = tiny_clip().save(tmp_path / "clip.npz")
+    unnamed = signlang("recognize", clip, "--json")
+    assert unnamed.exit_code == 0 and len(json.loads(unnamed.stdout)["predictions"]) == 5
+    for name in ("dgs30", "letters"):
+        assert signlang("recognize", clip, "--json", "--model", name).stdout == unnamed.stdout
+    wrong = signlang("recognize", clip, "--model", "leters")
+    assert wrong.exit_code == 1 and "leters is not a folder here, and cannot be loaded from the Hub" in wrong.stderr
+
+
+def test_recognize_where_no_model_is_bundled(tmp_path, monkeypatch, quiet):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    result = signlang("recognize", "clip.mp4")
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr == "signlang: No model 'dgs30' comes with this installation of signlang_hf; it has none.\n"
+
+
+def test_models_lists_what_their_cards_say(shelved, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    table = signlang("models").stdout
+    for said in ("dgs30", "letters", "gsg", "97.2 %", "apache-2.0", "mit"):
+        assert said in table
+    known = json.loads(signlang("models", "--json").stdout)
+    assert [*known] == ["dgs30", "letters"]
+    assert known["dgs30"]["labels"] == list(LABELS) and known["dgs30"]["accuracy"] == 0.972
+    assert known["dgs30"]["parameters"] == known["letters"]["parameters"] > 1000
+    assert known["letters"]["accuracy"] is None and known["letters"]["sign_languages"] == []
+    assert signlang("models", "letters").stdout.split() == list(LABELS)
+    assert json.loads(signlang("models", "letters", "--json").stdout) == list(LABELS)
+    wrong = signlang("models", "nope")
+    assert wrong.exit_code == 1 and wrong.stderr.startswith("signlang: No model 'nope' comes with this installation")
+
+
+# --------------------------------------------------------------------------------------------------- those that are shipped
+
+
+@pytest.mark.parametrize("name", ["dgs30", "fingerspelling"])
+def test_shipped_models_are_whole_small_and_licensed(name):
+    if name not in pretrained.names():
+        pytest.skip(f"the weights of {name} are not in this checkout")
+    folder = pretrained.path(name)
+    files = {path.name for path in folder.iterdir()}
+    assert {"README.md", "config.json", "model.safetensors"} <= files
+    assert files <= {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "processor_config.json",
+    }
+    assert sum(path.stat().st_size for path in folder.iterdir()) < MAX_BYTES
+    for path in folder.glob("*.json"):
+        assert "auto_map" not in path.read_text(), f"{path.name} asks for code that is not there"
+    facts = json.loads(signlang("models", "--json").stdout)[name]
+    assert facts["licence"] and facts["sign_languages"] and 0 < facts["accuracy"] <= 1
+    assert str(ROOT.parent) not in (folder / "README.md").read_text() + (folder / "config.json").read_text()
+    if name == "dgs30":
+        assert len(facts["labels"]) == 30 and json.loads((folder / "config.json").read_text())["unknown_threshold"]
