@@ -1,7 +1,7 @@
 """Rows of a landmark dataset straight out of its memory map.
 
 ``datasets`` turns a row into numpy by way of Python objects, which costs more than all the augmentation and featurisation of the clip.
-Arrow already holds the clip as one contiguous piece of float32, so a view of it costs a thirtieth. Nothing is copied, cached or held in
+Arrow already holds the clip as one contiguous piece of float32, so a view of it costs a twentieth. Nothing is copied, cached or held in
 memory: what is mapped is the dataset's own file, and the operating system keeps of it what fits.
 """
 

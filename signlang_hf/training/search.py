@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 STUDY = "study.db"
 BEST = "best.yaml"
 _NAME = "search"
+_PRUNE_AFTER = 5
+"""Trials that run to their end before any is pruned, and epochs that each trial is given."""
 _LAYERS = {"model.num_hidden_layers": [4, 6, 8]}
 _TRAINING = {
     "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
@@ -188,7 +190,7 @@ def search(
             hp_space=lambda trial: _without_model(suggest(trial, space)),
             compute_objective=lambda metrics: metrics[metric],
             n_trials=left, direction=direction, backend="optuna", sampler=sampler, **kept,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=_PRUNE_AFTER, n_warmup_steps=_PRUNE_AFTER),
         )  # fmt: skip
     study_picture(study, folder / "study.png", metric.removeprefix("eval_"))
     write_best(study, folder / BEST, model_args, data_args, args)

@@ -148,21 +148,17 @@ def test_a_killed_search_goes_on_counting(tiny_signs, tmp_path):
 
 
 def test_a_hopeless_trial_is_pruned(tiny_signs, tmp_path, monkeypatch):
-    """Five good trials, then one that learns nothing."""
+    """Two good trials, then one that learns nothing."""
     import optuna
 
-    draws = iter([0.01, 0.012, 0.011, 0.013, 0.014, 1e-9])
-    monkeypatch.setattr(
-        module,
-        "suggest",
-        lambda trial, space: _fixed(trial, next(draws) if not trial.params else trial.params["learning_rate"]),
-    )
-    study = tune(
-        tiny_signs, tmp_path, num_trials=6, num_train_epochs=7, space='{"learning_rate": {"low": 1e-9, "high": 1}}'
-    )
-    assert [trial.state for trial in study.trials][:5] == [optuna.trial.TrialState.COMPLETE] * 5
-    last = study.trials[5]
-    assert last.state == optuna.trial.TrialState.PRUNED and len(last.intermediate_values) < 7
+    monkeypatch.setattr(module, "_PRUNE_AFTER", 2)
+    rates = [0.01, 0.012, 1e-9]
+    monkeypatch.setattr(module, "suggest", lambda trial, space: _fixed(trial, rates[trial.number]))
+    space = '{"learning_rate": {"low": 1e-9, "high": 1}}'
+    study = tune(tiny_signs, tmp_path, num_trials=3, num_train_epochs=5, space=space)
+    complete, pruned = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
+    assert [trial.state for trial in study.trials] == [complete, complete, pruned]
+    assert len(study.trials[2].intermediate_values) == 2
 
 
 def _fixed(trial, value: float) -> dict[str, float]:
