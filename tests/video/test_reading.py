@@ -27,6 +27,7 @@ from signlang_hf.video import (
     sources,
     write_video,
 )
+from signlang_hf.video.decoders import is_cut_off
 
 av = pytest.importorskip("av")
 pytest.importorskip("decord")
@@ -309,6 +310,21 @@ def test_truncated_file_gives_what_it_holds(long_clip, tmp_path, backend, capfd)
     with pytest.warns(VideoWarning, match="cut off or damaged"):
         few = read_video(tmp_path / "cut.mp4", backend=backend, num_frames=5)
     assert few.frames.shape[0] == 5
+
+
+def test_a_file_that_is_cut_off_is_known_by_its_boxes(long_clip, clip, tmp_path):
+    data = long_clip.read_bytes()
+    for share in (0.2, 0.5, 0.99):
+        (tmp_path / "cut.mp4").write_bytes(data[: int(share * len(data))])
+        assert is_cut_off(tmp_path / "cut.mp4")
+    assert not is_cut_off(long_clip) and not is_cut_off(clip)
+    # A box of 64-bit length, one that reaches to the end, and a file of another kind.
+    wide = data + (1).to_bytes(4, "big") + b"free" + (24).to_bytes(8, "big") + bytes(8)
+    for name, content in {"wide": wide, "open": data + bytes(4) + b"free123", "other": b"RIFF" + data}.items():
+        (tmp_path / name).write_bytes(content)
+        assert not is_cut_off(tmp_path / name), name
+    (tmp_path / "wide").write_bytes(wide[:-1])
+    assert is_cut_off(tmp_path / "wide")
 
 
 def test_decord_alone_gives_what_it_can_of_a_truncated_file(clips, tmp_path, capfd):
