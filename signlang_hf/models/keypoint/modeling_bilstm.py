@@ -15,17 +15,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.utils import can_return_tuple
 
 from .configuration_bilstm import SignBiLSTMConfig
 from .configuration_keypoint import SignKeypointConfig
 from .modeling_keypoint import (
+    Encoded,
     MaskedBatchNorm,
     SignAttention,
     SignKeypointForSignClassification,
     SignKeypointModel,
     SignKeypointPreTrainedModel,
-    SignModelOutput,
     SignPooler,
 )
 
@@ -188,37 +187,15 @@ class SignBiLSTMModel(SignBiLSTMPreTrainedModel, SignKeypointModel):
 
     def __init__(self, config: SignBiLSTMConfig) -> None:
         super().__init__(config)
-        self.input_dropout = nn.Dropout1d(config.input_dropout)
         self.input_projection = SignBiLSTMProjection(config)
         self.input_norm = MaskedBatchNorm(config.hidden_size)
         self.layers = nn.ModuleList(SignBiLSTMLayer(config) for _ in range(config.num_hidden_layers))
         self.attention = SignBiLSTMAttention(config, config.hidden_size)
         self.pooler = SignPooler(config, config.hidden_size)
-        self.gradient_checkpointing = False
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.input_projection
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_values: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-    ) -> SignModelOutput:
-        """
-        Args:
-            input_values: (B, T, F) float features, as the processor makes them.
-            attention_mask: (B, T), 1 for real frames and 0 for padding after them; default all real.
-
-        Raises:
-            ValueError: the features have another length than the model was built for.
-        """
-        hidden, mask = self.checked(input_values, attention_mask)
-        hidden = self.input_dropout(hidden.transpose(1, 2)).transpose(1, 2)
-        hidden = self.input_norm(F.gelu(self.input_projection(hidden)), mask)
+    def encode(self, values: torch.Tensor, mask: torch.Tensor) -> Encoded:
+        hidden = self.input_norm(F.gelu(self.input_projection(values)), mask)
         hidden_states = [hidden]
         turned = reversal(mask)
         for layer in self.layers:
@@ -226,14 +203,7 @@ class SignBiLSTMModel(SignBiLSTMPreTrainedModel, SignKeypointModel):
             hidden_states.append(hidden)
         hidden, weights = self.attention(hidden, mask[:, None, None, :])
         hidden_states.append(hidden)
-        embedding, pooling_weights = self.pooler(hidden, mask)
-        return SignModelOutput(
-            last_hidden_state=hidden,
-            pooler_output=embedding,
-            hidden_states=tuple(hidden_states) if self.wants(output_hidden_states, "output_hidden_states") else None,
-            attentions=(weights,) if output_attentions and weights is not None else None,
-            pooling_weights=pooling_weights,
-        )
+        return hidden, hidden_states, [weights]
 
 
 class SignBiLSTMForSignClassification(SignBiLSTMPreTrainedModel, SignKeypointForSignClassification):

@@ -15,16 +15,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.utils import can_return_tuple
 
 from .configuration_conv import SignConvConfig
 from .modeling_keypoint import (
+    Encoded,
     MaskedBatchNorm,
     SignAttentionLayer,
     SignKeypointForSignClassification,
     SignKeypointModel,
     SignKeypointPreTrainedModel,
-    SignModelOutput,
     SignPooler,
 )
 
@@ -90,7 +89,6 @@ class SignConvModel(SignConvPreTrainedModel, SignKeypointModel):
 
     def __init__(self, config: SignConvConfig) -> None:
         super().__init__(config)
-        self.input_dropout = nn.Dropout1d(config.input_dropout)
         self.input_projection = nn.Linear(config.input_size, config.hidden_size, bias=False)
         self.input_norm = MaskedBatchNorm(config.hidden_size, momentum=0.05)
         self.stages = nn.ModuleList(
@@ -100,31 +98,10 @@ class SignConvModel(SignConvPreTrainedModel, SignKeypointModel):
             for _ in range(config.num_hidden_layers)
         )
         self.pooler = SignPooler(config, config.hidden_size)
-        self.gradient_checkpointing = False
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.input_projection
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_values: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-    ) -> SignModelOutput:
-        """
-        Args:
-            input_values: (B, T, F) float features, as the processor makes them.
-            attention_mask: (B, T), 1 for real frames and 0 for padding; default all real.
-
-        Raises:
-            ValueError: the features have another length than the model was built for.
-        """
-        hidden, mask = self.checked(input_values, attention_mask)
-        hidden = self.input_dropout(hidden.transpose(1, 2)).transpose(1, 2)
-        hidden = self.input_norm(self.input_projection(hidden), mask)
+    def encode(self, values: torch.Tensor, mask: torch.Tensor) -> Encoded:
+        hidden = self.input_norm(self.input_projection(values), mask)
         hidden_states, attentions = [hidden], []
         for *convolutions, attention in self.stages:
             for convolution in convolutions:
@@ -132,14 +109,7 @@ class SignConvModel(SignConvPreTrainedModel, SignKeypointModel):
             hidden, weights = attention(hidden, mask[:, None, None, :])
             hidden_states.append(hidden)
             attentions.append(weights)
-        embedding, pooling_weights = self.pooler(hidden, mask)
-        return SignModelOutput(
-            last_hidden_state=hidden,
-            pooler_output=embedding,
-            hidden_states=tuple(hidden_states) if self.wants(output_hidden_states, "output_hidden_states") else None,
-            attentions=tuple(attentions) if output_attentions and attentions[0] is not None else None,
-            pooling_weights=pooling_weights,
-        )
+        return hidden, hidden_states, attentions
 
 
 class SignConvForSignClassification(SignConvPreTrainedModel, SignKeypointForSignClassification):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers.utils import can_return_tuple
 
 # Not used here, but transformers takes along only what the file that it loads imports itself.
 from .configuration_bilstm import SignBiLSTMConfig  # noqa: F401
@@ -17,10 +16,10 @@ from .configuration_hybrid import SignHybridConfig
 from .configuration_transformer import SignTransformerConfig  # noqa: F401
 from .modeling_bilstm import SignBiLSTM, SignBiLSTMAttention, SignBiLSTMPreTrainedModel, reversal
 from .modeling_keypoint import (
+    Encoded,
     SignAttentionLayer,
     SignKeypointForSignClassification,
     SignKeypointModel,
-    SignModelOutput,
     SignPooler,
 )
 from .modeling_transformer import SignTransformerPositions, SignTransformerPreTrainedModel
@@ -39,7 +38,6 @@ class SignHybridModel(SignHybridPreTrainedModel, SignKeypointModel):
     def __init__(self, config: SignHybridConfig) -> None:
         super().__init__(config)
         per_frame = 2 * config.lstm_units
-        self.input_dropout = nn.Dropout1d(config.input_dropout)
         self.input_projection = nn.Linear(config.input_size, config.hidden_size)
         self.input_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout)
@@ -55,34 +53,11 @@ class SignHybridModel(SignHybridPreTrainedModel, SignKeypointModel):
         self.attention = SignBiLSTMAttention(config, config.fusion_size)
         self.lstm = SignBiLSTM(config.fusion_size, config.lstm_units, config.zoneout)
         self.pooler = SignPooler(config, config.fusion_size + per_frame)
-        self.gradient_checkpointing = False
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.input_projection
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_values: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-    ) -> SignModelOutput:
-        """
-        Args:
-            input_values: (B, T, F) float features, as the processor makes them.
-            attention_mask: (B, T), 1 for real frames and 0 for padding after them; default all real.
-
-        Returns:
-            ``hidden_states`` are the projected features and what each Transformer block makes of them; ``attentions`` those of the
-            Transformer blocks, then that over both branches.
-
-        Raises:
-            ValueError: the features have another length than the model was built for.
-        """
-        values, mask = self.checked(input_values, attention_mask)
-        values = self.input_dropout(values.transpose(1, 2)).transpose(1, 2)
+    def encode(self, values: torch.Tensor, mask: torch.Tensor) -> Encoded:
+        """Hidden states are the projected features and what each Transformer block makes of them; attention weights those of the
+        Transformer blocks, then that over both branches."""
         values = self.input_norm(self.input_projection(values))
         attended, turned = mask[:, None, None, :], reversal(mask)
 
@@ -101,14 +76,7 @@ class SignHybridModel(SignHybridPreTrainedModel, SignKeypointModel):
         fused, weights = self.attention(self.fusion(torch.cat([transformed, read], dim=-1)), attended)
         attentions.append(weights)
         hidden = torch.cat([fused, self.lstm(fused, turned)], dim=-1)
-        embedding, pooling_weights = self.pooler(hidden, mask)
-        return SignModelOutput(
-            last_hidden_state=hidden,
-            pooler_output=embedding,
-            hidden_states=tuple(hidden_states) if self.wants(output_hidden_states, "output_hidden_states") else None,
-            attentions=tuple(attentions) if output_attentions and weights is not None else None,
-            pooling_weights=pooling_weights,
-        )
+        return hidden, hidden_states, attentions
 
 
 class SignHybridForSignClassification(SignHybridPreTrainedModel, SignKeypointForSignClassification):

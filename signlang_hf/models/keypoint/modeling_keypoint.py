@@ -24,6 +24,9 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_keypoint import SignKeypointConfig
 
+Encoded = tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor | None]]
+"""What an encoder's layers make of features: the last hidden states, those on the way, attention weights."""
+
 
 @dataclass
 class SignModelOutput(ModelOutput):
@@ -185,10 +188,55 @@ class SignKeypointPreTrainedModel(PreTrainedModel):
 
 
 class SignKeypointModel(SignKeypointPreTrainedModel):
-    """Base of the encoders: landmark features over time → hidden states and a clip embedding."""
+    """Base of the encoders: landmark features over time → hidden states and a clip embedding.
+
+    A family builds ``input_projection``, ``pooler`` and what lies between them, and says in :meth:`encode` how they follow each other.
+    """
 
     # The head of a classifier's folder is no surprise when the encoder alone is loaded from it.
     _keys_to_ignore_on_load_unexpected = [r"^classifier\."]  # noqa: RUF012
+
+    def __init__(self, config: SignKeypointConfig) -> None:
+        super().__init__(config)
+        self.input_dropout = nn.Dropout1d(config.input_dropout)
+        self.gradient_checkpointing = False
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.input_projection
+
+    def encode(self, values: torch.Tensor, mask: torch.Tensor) -> Encoded:
+        """(B, T, F) features and (B, T) bool → the last hidden states, those on the way, and the layers' attention weights (each
+        None unless attention is eager)."""
+        raise NotImplementedError
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> SignModelOutput:
+        """
+        Args:
+            input_values: (B, T, F) float features, as the processor makes them.
+            attention_mask: (B, T), 1 for real frames and 0 for padding after them; default all real.
+
+        Raises:
+            ValueError: the features have another length than the model was built for.
+        """
+        values, mask = self.checked(input_values, attention_mask)
+        hidden, hidden_states, attentions = self.encode(
+            self.input_dropout(values.transpose(1, 2)).transpose(1, 2), mask
+        )
+        embedding, pooling_weights = self.pooler(hidden, mask)
+        return SignModelOutput(
+            last_hidden_state=hidden,
+            pooler_output=embedding,
+            hidden_states=tuple(hidden_states) if self.wants(output_hidden_states, "output_hidden_states") else None,
+            attentions=tuple(attentions) if output_attentions and attentions[0] is not None else None,
+            pooling_weights=pooling_weights,
+        )
 
     def checked(
         self, input_values: torch.Tensor, attention_mask: torch.Tensor | None
@@ -280,6 +328,7 @@ class SignKeypointForSignClassification(SignKeypointPreTrainedModel):
 
 
 __all__ = [
+    "Encoded",
     "MaskedBatchNorm",
     "SignAttention",
     "SignAttentionLayer",

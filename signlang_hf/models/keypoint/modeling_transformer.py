@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from transformers.utils import can_return_tuple
 
 from .configuration_transformer import SignTransformerConfig
 from .modeling_keypoint import (
+    Encoded,
     SignAttentionLayer,
     SignKeypointForSignClassification,
     SignKeypointModel,
     SignKeypointPreTrainedModel,
-    SignModelOutput,
     SignPooler,
 )
 
@@ -64,7 +63,6 @@ class SignTransformerModel(SignTransformerPreTrainedModel, SignKeypointModel):
 
     def __init__(self, config: SignTransformerConfig) -> None:
         super().__init__(config)
-        self.input_dropout = nn.Dropout1d(config.input_dropout)
         self.input_projection = nn.Linear(config.input_size, config.hidden_size)
         self.input_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.positions = SignTransformerPositions(config)
@@ -72,45 +70,17 @@ class SignTransformerModel(SignTransformerPreTrainedModel, SignKeypointModel):
         self.layers = nn.ModuleList(SignAttentionLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = SignPooler(config, config.hidden_size)
-        self.gradient_checkpointing = False
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.input_projection
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_values: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-    ) -> SignModelOutput:
-        """
-        Args:
-            input_values: (B, T, F) float features, as the processor makes them.
-            attention_mask: (B, T), 1 for real frames and 0 for padding; default all real.
-
-        Raises:
-            ValueError: the features have another length than the model was built for.
-        """
-        hidden, mask = self.checked(input_values, attention_mask)
-        hidden = self.input_dropout(hidden.transpose(1, 2)).transpose(1, 2)
-        hidden = self.dropout(self.positions(self.input_norm(self.input_projection(hidden))))
+    def encode(self, values: torch.Tensor, mask: torch.Tensor) -> Encoded:
+        hidden = self.dropout(self.positions(self.input_norm(self.input_projection(values))))
         hidden_states, attentions = [hidden], []
         for layer in self.layers:
             hidden, weights = layer(hidden, mask[:, None, None, :])
             hidden_states.append(hidden)
             attentions.append(weights)
         hidden = self.norm(hidden)
-        embedding, pooling_weights = self.pooler(hidden, mask)
-        return SignModelOutput(
-            last_hidden_state=hidden,
-            pooler_output=embedding,
-            hidden_states=tuple(hidden_states) if self.wants(output_hidden_states, "output_hidden_states") else None,
-            attentions=tuple(attentions) if output_attentions and attentions[0] is not None else None,
-            pooling_weights=pooling_weights,
-        )
+        return hidden, hidden_states, attentions
 
 
 class SignTransformerForSignClassification(SignTransformerPreTrainedModel, SignKeypointForSignClassification):
