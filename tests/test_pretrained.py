@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from signlang_hf import pretrained
 from signlang_hf.cli import app
+from signlang_hf.training.building import saved_model, saved_processor
 from signlang_hf.training.results import ResultRow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +79,8 @@ def test_a_shelf_without_models(tmp_path, monkeypatch):
 def test_what_names_a_model(shelved, shelf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert pretrained.resolve("letters") == str(shelf / "letters")
+    assert saved_model("letters").num_parameters() == saved_model(str(shelf / "letters")).num_parameters()
+    assert saved_processor("letters").to_dict() == saved_processor(str(shelf / "letters")).to_dict()
     for other in ("org/letters", "outputs/demo", "./letters", "Letters"):
         assert pretrained.resolve(other) == other
     (tmp_path / "letters").mkdir()

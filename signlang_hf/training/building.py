@@ -29,6 +29,7 @@ from transformers.utils import logging
 
 from ..landmarks import get_layout, register_layout
 from ..models.keypoint import SignKeypointConfig, SignKeypointProcessor
+from ..pretrained import resolve
 from .arguments import ModelArguments
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def fine_tuned_model(model_args: ModelArguments, train: Dataset, names: Sequence
     Raises:
         ValueError: nothing to load there, or settings that the saved weights do not fit.
     """
-    source = str(model_args.model_name_or_path)
+    source = resolve(str(model_args.model_name_or_path))
     config = _loaded(source, AutoConfig.from_pretrained)
     _refuse_unknown("model", model_args.model, type(config), also=config.to_dict())
     known = [str(config.id2label[index]) for index in range(config.num_labels)]
@@ -109,7 +110,8 @@ def fine_tuned_model(model_args: ModelArguments, train: Dataset, names: Sequence
 
 
 def saved_processor(source: str) -> SequenceFeatureExtractor:
-    """The processor of a model folder or Hub id. Raises ValueError where there is none."""
+    """The processor of a model folder, bundled model or Hub id. Raises ValueError where there is none."""
+    source = resolve(source)
     folder = Path(source)
     files = ("preprocessor_config.json", "processor_config.json")
     if (folder / "config.json").is_file() and not any((folder / file).is_file() for file in files):
@@ -118,8 +120,8 @@ def saved_processor(source: str) -> SequenceFeatureExtractor:
 
 
 def saved_model(source: str, **options: Any) -> PreTrainedModel:
-    """The classifier of a model folder or Hub id. Raises ValueError where it cannot be loaded."""
-    return _loaded(source, AutoModelForVideoClassification.from_pretrained, dtype=torch.float32, **options)
+    """The classifier of a model folder, bundled model or Hub id. Raises ValueError where it cannot be loaded."""
+    return _loaded(resolve(source), AutoModelForVideoClassification.from_pretrained, dtype=torch.float32, **options)
 
 
 def class_weights(train: Dataset, names: Sequence[str]) -> list[float]:

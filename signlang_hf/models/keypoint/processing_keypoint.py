@@ -113,6 +113,10 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         for name, values in (("mean", mean), ("std", std)):
             if values is not None and len(values) != size:
                 raise ValueError(f"{name} has {len(values)} values; the features have {size}.")
+        if kwargs.get("padding_side", "right") != "right":
+            raise ValueError(
+                f"padding_side is {kwargs['padding_side']!r}; the models take padding after a clip only ('right')."
+            )
         kwargs.pop("feature_size", None)  # follows from layout and features; the saved copy is for readers
         kwargs.pop("sampling_rate", None)
         super().__init__(feature_size=size, sampling_rate=target_fps or 0, padding_value=padding_value, **kwargs)
