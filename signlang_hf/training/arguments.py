@@ -164,6 +164,10 @@ class SignTrainingArguments(TrainingArguments):
         default=0.0,
         metadata={"help": "Train on blends of two clips, their shares drawn from Beta(alpha, alpha); 0 does not."},
     )
+    feature_dropout: float = field(
+        default=0.0,
+        metadata={"help": "Leave each of the processor's features out of so large a share of the training clips."},
+    )
     ema_decay: float = field(
         default=0.0,
         metadata={
@@ -175,6 +179,8 @@ class SignTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.mixup_alpha < 0:
             raise ValueError(f"mixup_alpha is {self.mixup_alpha}; it must be positive, or 0 for no mixing.")
+        if not 0 <= self.feature_dropout < 1:
+            raise ValueError(f"feature_dropout is {self.feature_dropout}; it must be in [0, 1).")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay}; it must be in [0, 1).")
         if self.mixup_alpha and self.label_smoothing_factor:

@@ -74,6 +74,8 @@ def _extras(result: IsolatedResult, args: SignTrainingArguments) -> dict[str, fl
     found: dict[str, float | str] = {"minutes": round(result.training["minutes"], 1)}
     if args.mixup_alpha:
         found["mixup"] = f"Beta({args.mixup_alpha:g}, {args.mixup_alpha:g})"
+    if args.feature_dropout:
+        found["feature dropout"] = f"{args.feature_dropout:g}"
     if args.ema_decay:
         found["average of the weights"] = f"exponential, decay {args.ema_decay:g}"
     if result.calibration:

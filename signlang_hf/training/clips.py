@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..data.mapped import MappedRows
+from ..landmarks.features import feature_size
 from ..landmarks.rows import LANDMARK_COLUMNS, to_sequence
 from .mixing import mix
 
@@ -34,6 +35,8 @@ class ClipDataset(torch.utils.data.Dataset):
         augmenter: changes each clip; a disturbance of :mod:`.robustness` serves as well. None for plain evaluation.
         seed: of the augmentation.
         labels: for each class of the dataset its place in the model's output; default: the same order.
+        feature_dropout: with an augmenter, each of the processor's features is left out of so large a share of the clips: a model
+            that may miss one learns from all of them. At least one is always there.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class ClipDataset(torch.utils.data.Dataset):
         augmenter: Disturbance | None = None,
         seed: int = 0,
         labels: Sequence[int] | None = None,
+        feature_dropout: float = 0.0,
     ) -> None:
         self.rows = MappedRows(rows, [*LANDMARK_COLUMNS, "label"])
         self.processor = processor
         self.augmenter = augmenter
         self.seed = seed
         self.labels = labels
+        self.feature_dropout = feature_dropout
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see it change
 
     @property
@@ -71,16 +76,27 @@ class ClipDataset(torch.utils.data.Dataset):
         row = self.rows[int(index)]
         sequence = to_sequence(row)
         clip: dict[str, Any] = {}
-        if self.augmenter is not None:
+        if self.augmenter is None:
+            clip["input_values"] = self.processor.extract(sequence)
+        else:
             rng = np.random.default_rng([self.seed, self.epoch, int(index)])
             sequence = self.augmenter(sequence, rng)
             clip["draw"] = int(rng.integers(2**63))
-        clip["input_values"] = self.processor.extract(sequence)
+            clip["input_values"] = self._without_features(self.processor.extract(sequence), rng)
         if "label" in row:
             if row["label"] is None or row["label"] < 0:
                 raise ValueError(f"Clip {row['id']} has no label.")
             clip["labels"] = row["label"] if self.labels is None else int(self.labels[row["label"]])
         return clip
+
+    def _without_features(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if not self.feature_dropout:
+            return values
+        processor = self.processor
+        sizes = [feature_size(processor.layout, [name], processor.dims) for name in processor.features]
+        dropped = rng.random(len(sizes)) < self.feature_dropout
+        # 0 is the mean of a standardised feature, and what a processor makes of one that was not seen.
+        return values if dropped.all() else np.where(np.repeat(dropped, sizes), np.float32(0), values)
 
 
 @dataclass

@@ -86,7 +86,7 @@ def train_isolated(
     """
     folder = Path(args.output_dir)
     names = label_names(splits["train"])
-    augmenter = augmenter_of(data_args, mixing=args.mixup_alpha > 0)
+    augmenter = augmenter_of(data_args, chance=args.mixup_alpha > 0 or args.feature_dropout > 0)
     args = _resolved(args, has_validation="validation" in splits)
     if model_args.calibrate and "validation" not in splits:
         raise ValueError("--calibrate needs a validation split; carve one out with --validation_size 0.15.")
@@ -96,7 +96,7 @@ def train_isolated(
     set_seed(args.seed)
     processor, model = _processor_and_model(str(folder) if finished else None, model_args, splits["train"], names)
     order = label_positions(model, names)
-    clips = ClipDataset(splits["train"], processor, augmenter, seed=args.seed, labels=order)
+    clips = ClipDataset(splits["train"], processor, augmenter, args.seed, order, args.feature_dropout)
     resume = None if finished else _last_checkpoint(args, folder)
     trainer = Trainer(
         model=model,
@@ -178,7 +178,7 @@ def _account(trainer: Trainer) -> dict[str, float]:
     }
 
 
-def augmenter_of(data_args: DataArguments, mixing: bool) -> Augmenter | None:
+def augmenter_of(data_args: DataArguments, chance: bool) -> Augmenter | None:
     """The augmenter of the settings, None where it is off and nothing else needs its random numbers."""
     settings = dict(data_args.augment)
     enabled = settings.pop("enabled", True)
@@ -187,7 +187,7 @@ def augmenter_of(data_args: DataArguments, mixing: bool) -> Augmenter | None:
     config = AugmentConfig.from_dict(settings)
     if enabled:
         return Augmenter(config)
-    return Augmenter(AugmentConfig.off()) if mixing else None  # mixing takes its random numbers from the augmenter's
+    return Augmenter(AugmentConfig.off()) if chance else None  # mixing and feature dropout draw after the augmenter
 
 
 def _resolved(args: SignTrainingArguments, has_validation: bool) -> SignTrainingArguments:
@@ -257,7 +257,7 @@ def run_settings(
         "gradient_accumulation_steps", "weight_decay", "warmup_steps", "warmup_ratio", "lr_scheduler_type",
         "lr_scheduler_kwargs", "optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
         "label_smoothing_factor", "fp16", "bf16", "eval_strategy", "eval_steps", "metric_for_best_model", "keep_best",
-        "early_stopping_patience", "mixup_alpha", "ema_decay",
+        "early_stopping_patience", "mixup_alpha", "feature_dropout", "ema_decay",
     )  # fmt: skip
     training = {key: getattr(args, key, None) for key in schedule}
     return {

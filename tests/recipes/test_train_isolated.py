@@ -75,7 +75,7 @@ def test_every_configuration_builds_a_model_that_trains(path):
     processor = new_processor(model_args, [{"layout": "isl-48"}])
     model = new_model(model_args, processor, [], ["one", "other"])
     blank = LandmarkSequence(np.zeros((9, len(get_layout(processor.layout)), 3)), processor.layout, units="unknown")
-    augmented = augmenter_of(data_args, mixing=False)(blank, np.random.default_rng(0))
+    augmented = augmenter_of(data_args, chance=False)(blank, np.random.default_rng(0))
     loss = model(**processor([blank, augmented], return_tensors="pt"), labels=torch.tensor([0, 1])).loss
     loss.backward()
     assert loss.item() == pytest.approx(np.log(2), abs=0.5)

@@ -65,6 +65,30 @@ def test_without_augmenter_epochs_are_alike(rows):
         np.testing.assert_array_equal(one["input_values"], other["input_values"])
 
 
+def test_feature_dropout_leaves_whole_features_out_in_training_alone(rows):
+    processor = SignKeypointProcessor(
+        layout="hands-42", normalization="centroid", features=("position", "velocity", "presence")
+    )
+    columns = {"position": slice(0, 126), "velocity": slice(126, 252), "presence": slice(252, None)}
+    plain = ClipDataset(rows, processor, Augmenter(), seed=3)
+    clips = ClipDataset(rows, processor, Augmenter(), seed=3, feature_dropout=0.6)
+    left_out = dict.fromkeys(columns, 0)
+    for epoch in range(20):
+        plain.set_epoch(epoch)
+        clips.set_epoch(epoch)
+        for whole, clip in zip(plain, clips):
+            gone = {name: not clip["input_values"][:, part].any() for name, part in columns.items()}
+            assert sum(gone.values()) < 3
+            for name, part in columns.items():
+                left_out[name] += gone[name]
+                if not gone[name]:
+                    np.testing.assert_array_equal(clip["input_values"][:, part], whole["input_values"][:, part])
+    # Each is left out with chance 0.6 where not all are: (0.6 - 0.6 ** 3) of 120 clips, with 5 standard deviations.
+    assert all(abs(count - 46) < 27 for count in left_out.values()), left_out
+    for whole, clip in zip(rows, ClipDataset(rows, processor, feature_dropout=0.6)):
+        np.testing.assert_array_equal(clip["input_values"], processor.extract(to_sequence(whole)))
+
+
 def batches(clips: ClipDataset, **options) -> DataLoader:
     return DataLoader(clips, batch_size=2, collate_fn=ClipCollator(PROCESSOR), **options)
 

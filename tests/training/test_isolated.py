@@ -77,12 +77,12 @@ def uninterrupted(tiny_signs):
     )
 
 
-MIXED = {"mixup_alpha": 0.5, "ema_decay": 0.9}
+MIXED = {"mixup_alpha": 0.5, "feature_dropout": 0.3, "ema_decay": 0.9}
 
 
 @pytest.fixture(scope="session")
 def uninterrupted_mixed(tiny_signs):
-    """The same with mixup and averaged weights."""
+    """The same with mixup, feature dropout and averaged weights."""
     return tiny_signs.run(
         tiny_signs.folder / "mixed", num_train_epochs=3, logging_strategy="steps", logging_steps=1, **MIXED
     )
