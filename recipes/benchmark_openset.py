@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
     found: dict[str, dict[str, list[float]]] = {score: {metric: [] for metric in METRICS} for score in SCORES}
     clips = 0
     for name, splits in folds:
-        unknown = splits.pop("unknown")
+        unknown = splits["unknown"]
         clips += len(splits["test"]) + len(unknown)
         logits, references = logits_of(model_args, data_args, run_arguments(args, name, None), splits, unknown)
         for score, metrics in found.items():

@@ -68,6 +68,7 @@ class CardInfo:
     Args:
         name: title of the card and name in ``model-index``.
         repo_id: ``org/name`` on the Hub, or the local folder; what the code examples load.
+        bundled: the model comes with the package, under ``name``.
         licence: licence of the weights, as the Hub spells it.
         task: pipeline of the example; ``pipeline_tag`` is the Hub's own task, ``auto_class`` the Auto class that loads it.
         summary: a sentence or two on what the model is.
@@ -87,6 +88,7 @@ class CardInfo:
 
     name: str
     repo_id: str = ""
+    bundled: bool = False
     licence: str = "apache-2.0"
     task: str = "sign-recognition"
     pipeline_tag: str = "video-classification"

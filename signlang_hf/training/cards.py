@@ -6,14 +6,15 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..data.loading import dataset_facts
 from ..hub import TrainingData, save_model_card
 from .arguments import DataArguments, SignTrainingArguments
 from .results import ResultRow
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
     from .isolated import IsolatedResult
     from .stacking import EnsembleResult
@@ -89,29 +90,56 @@ def _name(data_args: DataArguments) -> str:
     return Path(data_args.dataset).name if Path(data_args.dataset).is_dir() else data_args.dataset
 
 
+def _signers(rows: Dataset) -> list[str]:
+    return sorted({str(signer) for signer in rows["signer"] if signer})
+
+
+def _held_out(splits: DatasetDict) -> str:
+    """The test split, with its signers where they are few."""
+    signers = _signers(splits["test"])
+    return f"test ({', '.join(signers)} held out)" if 0 < len(signers) <= 4 else "test"
+
+
+def _about_data(data_args: DataArguments, splits: DatasetDict) -> dict[str, Any]:
+    """What a card says of the data: how much of it there was, and what its publisher states."""
+    known = dataset_facts(data_args.dataset)
+    used = TrainingData(
+        _name(data_args),
+        data_args.dataset_license or (known.licence if known else "unknown"),
+        url=(known.homepage if known else "") or None,
+        description=f"{len(splits['train'])} training clips by {len(_signers(splits['train'])) or 'unknown'} signers",
+    )
+    return {
+        "datasets": [used],
+        "sign_languages": known.sign_languages if known else (),
+        "limits": known.limits if known else (),
+    }
+
+
 def save_training_card(
-    result: IsolatedResult, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict, command: str
+    result: IsolatedResult,
+    data_args: DataArguments,
+    args: SignTrainingArguments,
+    splits: DatasetDict,
+    command: str,
+    test: str | None = None,
+    **facts: Any,
 ) -> Path:
-    """Write ``README.md`` beside the model from the run's own facts and measured results."""
-    signers = {name: sorted({str(signer) for signer in split["signer"] if signer}) for name, split in splits.items()}
+    """Write ``README.md`` beside the model from the run's own facts and measured results.
+
+    ``test`` is what the test split is called; by default test, and whom it holds out. ``facts`` are further fields of the card.
+    """
     results: list[ResultRow] = []
     baselines: list[ResultRow] = []
     if result.metrics:
-        held_out = f" ({', '.join(signers['test'])} held out)" if 0 < len(signers["test"]) <= 4 else ""
-        results, baselines = test_rows(
-            result, result.folder.name, f"test{held_out}", command, benchmark=_name(data_args), seeds=(args.seed,)
-        )
+        about = {"command": command, "benchmark": _name(data_args), "seeds": (args.seed,)}
+        name = facts.get("name", result.folder.name)
+        results, baselines = test_rows(result, name, test or _held_out(splits), **about)
     return save_model_card(
         result.folder,
         repo_id=args.hub_model_id or _portable(str(result.folder)),
         summary=f"Recognises one of {len(splits['train'].features['label'].names)} signs in a clip of landmarks or video.",
-        datasets=[
-            TrainingData(
-                _name(data_args),
-                data_args.dataset_license or "unknown",
-                description=f"{len(splits['train'])} training clips by {len(signers['train']) or 'unknown'} signers",
-            )
-        ],
+        **_about_data(data_args, splits),
         training={
             "epochs": args.num_train_epochs,
             "batch size": args.per_device_train_batch_size,
@@ -124,6 +152,7 @@ def save_training_card(
         command=command,
         results=results,
         baselines=baselines,
+        **facts,
     )
 
 
@@ -131,12 +160,15 @@ def save_ensemble_card(
     result: EnsembleResult, data_args: DataArguments, args: SignTrainingArguments, splits: DatasetDict, command: str
 ) -> Path:
     """Write ``README.md`` beside an ensemble; its members' results on the same clips stand beside its own."""
-    signers = {name: sorted({str(signer) for signer in split["signer"] if signer}) for name, split in splits.items()}
     results: list[ResultRow] = []
     others: list[ResultRow] = []
     if result.metrics:
-        held_out = f" ({', '.join(signers['test'])} held out)" if 0 < len(signers["test"]) <= 4 else ""
-        about = {"split": f"test{held_out}", "command": command, "benchmark": _name(data_args), "seeds": (args.seed,)}
+        about = {
+            "split": _held_out(splits),
+            "command": command,
+            "benchmark": _name(data_args),
+            "seeds": (args.seed,),
+        }
         results, others = test_rows(result, result.folder.name, **about)
         for name, metrics in reversed(result.members.items()):
             others = [*test_rows(replace(result, metrics=metrics), name, **about)[0], *others]
@@ -149,13 +181,7 @@ def save_ensemble_card(
         summary=f"Recognises one of {len(splits['train'].features['label'].names)} signs in a clip of landmarks or video: "
         f"{len(result.members)} models ({', '.join(result.members)}) vote{corrected}."
         + (' It needs XGBoost: `pip install "signlang-hf[ensemble]"`.' if corrected else ""),
-        datasets=[
-            TrainingData(
-                _name(data_args),
-                data_args.dataset_license or "unknown",
-                description=f"{len(splits['train'])} training clips by {len(signers['train']) or 'unknown'} signers",
-            )
-        ],
+        **_about_data(data_args, splits),
         training={**weights, "seed": args.seed, "minutes": round(result.training["minutes"], 1)},
         command=command,
         results=results,
