@@ -70,6 +70,20 @@ def resample(
     return interpolate(sequence, new, new)._with(fps=float(fps))
 
 
+def central(sequence: LandmarkSequence, share: float) -> LandmarkSequence:
+    """The frames in the middle ``share`` (0–1] of a sequence's time: a sign by itself begins and ends with hands that come and go."""
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share}; it must be above 0 and at most 1.")
+    if share == 1 or len(sequence) < 3:
+        return sequence
+    margin = (1 - share) / 2 * sequence.duration
+    times = sequence.timestamps
+    inside = (times >= times[0] + margin - 1e-6) & (times <= times[-1] - margin + 1e-6)
+    if not inside.any():  # fewer frames than that
+        inside[np.abs(times - (times[0] + times[-1]) / 2).argmin()] = True
+    return sequence.frames(inside)
+
+
 def interpolate(sequence: LandmarkSequence, times: np.ndarray, timestamps: np.ndarray) -> LandmarkSequence:
     """The sequence as it was at ``times`` (N,), linear between its frames (two at least), with ``timestamps`` as its new clock.
 

@@ -10,6 +10,7 @@ from scipy.signal import savgol_filter
 from signlang_hf.landmarks import LandmarkSequence
 from signlang_hf.landmarks.normalize import (
     NORMALIZATIONS,
+    central,
     dominant_hand,
     fill_gaps,
     hand_shape,
@@ -71,6 +72,18 @@ def test_resampling_onto_the_same_clock_changes_nothing():
     sequence = body(20)
     np.testing.assert_array_equal(resample(sequence, fps=25).data, sequence.data)
     assert resample(sequence, num_frames=20) is sequence
+
+
+def test_the_central_share_is_the_middle_of_the_time_not_of_the_frames():
+    times = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 7.5, 8.0])
+    sequence = track(times, times)
+    assert central(sequence, 0.5).timestamps.tolist() == [2, 3, 4, 5, 6]
+    assert central(sequence, 1) is sequence
+    assert central(sequence, 0.01).timestamps.tolist() == [4]
+    assert central(track(times[:2], times[:2]), 0.5).timestamps.tolist() == [0, 1]
+    for share in (0, 1.1, -1):
+        with pytest.raises(ValueError, match="above 0 and at most 1"):
+            central(sequence, share)
 
 
 def test_a_picture_is_held():

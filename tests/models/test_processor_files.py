@@ -103,6 +103,7 @@ def test_point_names_in_the_file_register_the_layout() -> None:
             "'boston-3' has nothing that bone_direction could show",
         ),
         ({"dims": 4}, "dims is 4; it must be 2 or 3"),
+        ({"central_share": 0.0}, "central_share is 0.0; it must be above 0 and at most 1"),
         ({"padding_side": "left"}, "padding_side is 'left'; the models take padding after a clip only"),
         ({"normalization": "hips"}, "normalization is 'hips'; choose one of shoulder, body"),
         ({"normalization": "root", "normalization_root": "tail"}, "'isl-48' has no point tail"),

@@ -23,7 +23,15 @@ from signlang_hf.landmarks import LandmarkSequence, alignment, get_layout, kinem
 from signlang_hf.landmarks.feature_parts import feature_parts
 from signlang_hf.landmarks.features import extract_features, feature_size
 from signlang_hf.landmarks.layout import BUILT_IN_LAYOUTS, Layout
-from signlang_hf.landmarks.normalize import NORMALIZATIONS, fill_gaps, normalize, normalize_side, resample, smooth
+from signlang_hf.landmarks.normalize import (
+    NORMALIZATIONS,
+    central,
+    fill_gaps,
+    normalize,
+    normalize_side,
+    resample,
+    smooth,
+)
 
 _REFERENCE_CLIPS = 512  # the reference path is measured on up to twice as many, spread evenly over all
 
@@ -43,6 +51,8 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         dominant_hand: ``right`` or ``left`` mirrors clips whose signing hand is the other one; None leaves them.
         track_hands: make any two hands those of a right-handed signer, for layouts within ``face-hands-43``; see
             :func:`signlang_hf.landmarks.tracking.track_hands`. It chooses the side itself, so without ``dominant_hand``.
+        central_share: only this share of a clip's time is looked at, about its middle; 1 is all of it. See
+            :func:`signlang_hf.landmarks.normalize.central`.
         target_fps: clock that every clip is put on; None keeps the clip's own.
         max_frames: a longer clip is resampled evenly to this many frames; nothing is cut off.
         num_frames: every clip gets exactly this many frames instead; None keeps lengths variable.
@@ -75,6 +85,7 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         per_frame: bool = False,
         dominant_hand: str | None = None,
         track_hands: bool = False,
+        central_share: float = 1.0,
         target_fps: float | None = 25.0,
         max_frames: int = 64,
         num_frames: int | None = None,
@@ -105,6 +116,8 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
                 )
         if max_frames < 1 or (num_frames is not None and num_frames < 1):
             raise ValueError("max_frames and num_frames must be at least 1.")
+        if not 0 < central_share <= 1:
+            raise ValueError(f"central_share is {central_share}; it must be above 0 and at most 1.")
         if repair < 0:
             raise ValueError(f"repair is {repair}; it must be a share such as 0.5, or 0 to leave joints as they are.")
         size = feature_size(layout, features, dims)
@@ -130,6 +143,7 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         self.per_frame = per_frame
         self.dominant_hand = dominant_hand
         self.track_hands = track_hands
+        self.central_share = central_share
         self.target_fps = target_fps
         self.max_frames = max_frames
         self.num_frames = num_frames
@@ -168,6 +182,7 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
             sequence = fill_gaps(sequence, self.max_gap)
         if self.repair > 0:  # after short gaps, which neighbours in time fill better than bones do
             sequence = kinematics.repair(sequence, self.repair)
+        sequence = central(sequence, self.central_share)
         if self.target_fps is not None:
             sequence = resample(sequence, fps=self.target_fps)
         if self.smooth_window:
