@@ -27,7 +27,8 @@ class SignKeypointConfig(PretrainedConfig):
             accepts every clip.
         unknown_score: how known a clip is: ``probability`` (largest calibrated softmax probability, Hendrycks & Gimpel 2017),
             ``logit`` (largest logit) or ``energy`` (log-sum-exp of the logits, Liu et al. 2020).
-        initializer_range: standard deviation of the initial linear weights.
+        initializer_range: standard deviation of the initial weights of linear layers and convolutions. None draws them from
+            ± 1 / sqrt(inputs of the layer), as PyTorch does; the 0.02 of large language models is too little for small ones.
         layer_norm_eps: epsilon of the layer norms.
 
     Raises:
@@ -53,7 +54,7 @@ class SignKeypointConfig(PretrainedConfig):
         logit_temperature: float = 1.0,
         unknown_threshold: float | None = None,
         unknown_score: str = "probability",
-        initializer_range: float = 0.02,
+        initializer_range: float | None = None,
         layer_norm_eps: float = 1e-5,
         **kwargs: Any,
     ) -> None:
