@@ -81,7 +81,10 @@ def _extras(result: IsolatedResult, args: SignTrainingArguments) -> dict[str, fl
         found["average of the weights"] = f"exponential, decay {args.ema_decay:g}"
     if result.calibration:
         found["temperature"] = f"{result.calibration['logit_temperature']:.3g}, chosen on validation"
-        found["unknown below"] = "{unknown_score} {unknown_threshold:.3g}".format(**result.calibration)
+        kept = "{unknown_score} {unknown_threshold:.3g}, which {known_kept:.1%} of the validation clips reach"
+        if result.calibration.get("n_unknown"):
+            kept += " and {unknown_accepted:.1%} of {n_unknown} clips of other signs"
+        found["unknown below"] = kept.format(**result.calibration)
     return found
 
 
