@@ -28,6 +28,7 @@ from typing import Any
 import datasets
 
 from ..landmarks import load_landmarks
+from .about import DatasetFacts
 from .fingerprint import files_fingerprint
 from .rows import landmark_features, to_row
 
@@ -63,6 +64,21 @@ class Fingerspelling(datasets.GeneratorBasedBuilder):
         FingerspellingConfig(name="all", version=VERSION, hold_out=(), description="all languages in one split"),
     ]
     DEFAULT_CONFIG_NAME = "holdout"
+    FACTS = DatasetFacts(
+        title="Fingerspelling",
+        summary="Fingerspelled letters A–Z in 16 sign languages as MediaPipe Holistic landmarks, one clip a letter and language.",
+        licence="mit",
+        homepage="https://github.com/sign-language-processing/spoken-to-signed-translation",
+        sign_languages=LANGUAGES,
+        signers=len(LANGUAGES),
+        split_rule="A language is one signer and is left out whole: American Sign Language by default, any other by hold_out.",
+        processing="Landmarks are the publisher's. Rows that repeat another language's file are left out.",
+        limits=(
+            "One signer and one clip for each letter of a language.",
+            "Alphabets differ between languages; some share almost no letter with the rest.",
+            "Single letters, not words: a fingerspelled word flows from letter to letter.",
+        ),
+    )
 
     def __init__(self, *args: Any, data_dir: str | None = None, hash: str | None = None, **kwargs: Any) -> None:
         if "hold_out" in kwargs:
@@ -72,12 +88,7 @@ class Fingerspelling(datasets.GeneratorBasedBuilder):
         super().__init__(*args, data_dir=data_dir, hash=fingerprint, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(
-            description="Fingerspelled letters A–Z in 16 sign languages as MediaPipe Holistic landmarks.",
-            homepage="https://github.com/sign-language-processing/spoken-to-signed-translation",
-            license="mit",
-            features=landmark_features(LAYOUT, label_names=LETTERS),
-        )
+        return self.FACTS.info(landmark_features(LAYOUT, label_names=LETTERS))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         held = _languages(self.config.hold_out)

@@ -108,15 +108,18 @@ def _held_out(splits: DatasetDict) -> str:
 def _about_data(data_args: DataArguments, splits: DatasetDict) -> dict[str, Any]:
     """What a card says of the data: how much of it there was, and what its publisher states."""
     known = dataset_facts(data_args.dataset)
+    signers = _signers(splits["train"])
+    languages = known.sign_languages if known else ()
     used = TrainingData(
         _name(data_args),
         data_args.dataset_license or (known.licence if known else "unknown"),
         url=(known.homepage if known else "") or None,
-        description=f"{len(splits['train'])} training clips by {len(_signers(splits['train'])) or 'unknown'} signers",
+        description=f"{len(splits['train'])} training clips by {len(signers) or 'unknown'} signers",
     )
     return {
         "datasets": [used],
-        "sign_languages": known.sign_languages if known else (),
+        # Where a language is one signer, some may be held out.
+        "sign_languages": [language for language in languages if language in signers] or languages,
         "limits": known.limits if known else (),
     }
 
