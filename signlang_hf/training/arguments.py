@@ -168,12 +168,6 @@ class SignTrainingArguments(TrainingArguments):
         default=0.0,
         metadata={"help": "Leave each of the processor's features out of so large a share of the training clips."},
     )
-    vary_frames: float = field(
-        default=0.0,
-        metadata={
-            "help": "Where the processor has num_frames: give training clips up to so large a share more or fewer frames."
-        },
-    )
     ema_decay: float = field(
         default=0.0,
         metadata={
@@ -185,9 +179,10 @@ class SignTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.mixup_alpha < 0:
             raise ValueError(f"mixup_alpha is {self.mixup_alpha}; it must be positive, or 0 for no mixing.")
-        for name in ("feature_dropout", "vary_frames", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1).")
+        if not 0 <= self.feature_dropout < 1:
+            raise ValueError(f"feature_dropout is {self.feature_dropout}; it must be in [0, 1).")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}; it must be in [0, 1).")
         if self.mixup_alpha and self.label_smoothing_factor:
             raise ValueError(
                 "label_smoothing_factor needs whole labels, which mixup_alpha blends; smooth in the model instead: "

@@ -77,8 +77,6 @@ def _extras(result: IsolatedResult, args: SignTrainingArguments) -> dict[str, fl
         found["mixup"] = f"Beta({args.mixup_alpha:g}, {args.mixup_alpha:g})"
     if args.feature_dropout:
         found["feature dropout"] = f"{args.feature_dropout:g}"
-    if args.vary_frames:
-        found["frames varied by"] = f"± {args.vary_frames:.0%}"
     if args.ema_decay:
         found["average of the weights"] = f"exponential, decay {args.ema_decay:g}"
     if result.calibration:

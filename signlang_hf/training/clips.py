@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +37,6 @@ class ClipDataset(torch.utils.data.Dataset):
         labels: for each class of the dataset its place in the model's output; default: the same order.
         feature_dropout: with an augmenter, each of the processor's features is left out of so large a share of the clips: a model
             that may miss one learns from all of them. At least one is always there.
-        vary_frames: with an augmenter, and where the processor gives every clip as many frames: up to so large a share more or
-            fewer. For such a processor clips of any speed look alike, so that changing the speed teaches nothing.
     """
 
     def __init__(
@@ -50,7 +47,6 @@ class ClipDataset(torch.utils.data.Dataset):
         seed: int = 0,
         labels: Sequence[int] | None = None,
         feature_dropout: float = 0.0,
-        vary_frames: float = 0.0,
     ) -> None:
         self.rows = MappedRows(rows, [*LANDMARK_COLUMNS, "label"])
         self.processor = processor
@@ -58,7 +54,6 @@ class ClipDataset(torch.utils.data.Dataset):
         self.seed = seed
         self.labels = labels
         self.feature_dropout = feature_dropout
-        self.vary_frames = vary_frames
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see it change
 
     @property
@@ -87,21 +82,12 @@ class ClipDataset(torch.utils.data.Dataset):
             rng = np.random.default_rng([self.seed, self.epoch, int(index)])
             sequence = self.augmenter(sequence, rng)
             clip["draw"] = int(rng.integers(2**63))
-            values = self._with_varied_frames(rng).extract(sequence)
-            clip["input_values"] = self._without_features(values, rng)
+            clip["input_values"] = self._without_features(self.processor.extract(sequence), rng)
         if "label" in row:
             if row["label"] is None or row["label"] < 0:
                 raise ValueError(f"Clip {row['id']} has no label.")
             clip["labels"] = row["label"] if self.labels is None else int(self.labels[row["label"]])
         return clip
-
-    def _with_varied_frames(self, rng: np.random.Generator) -> SequenceFeatureExtractor:
-        frames = self.processor.num_frames
-        if not self.vary_frames or frames is None:
-            return self.processor
-        varied = copy(self.processor)
-        varied.num_frames = max(1, round(frames * rng.uniform(1 - self.vary_frames, 1 + self.vary_frames)))
-        return varied
 
     def _without_features(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not self.feature_dropout:

@@ -86,7 +86,7 @@ def train_isolated(
     """
     folder = Path(args.output_dir)
     names = label_names(splits["train"])
-    augmenter = augmenter_of(data_args, chance=bool(args.mixup_alpha or args.feature_dropout or args.vary_frames))
+    augmenter = augmenter_of(data_args, chance=args.mixup_alpha > 0 or args.feature_dropout > 0)
     args = _resolved(args, has_validation="validation" in splits)
     if model_args.calibrate and "validation" not in splits:
         raise ValueError("--calibrate needs a validation split; carve one out with --validation_size 0.15.")
@@ -96,7 +96,7 @@ def train_isolated(
     set_seed(args.seed)
     processor, model = _processor_and_model(str(folder) if finished else None, model_args, splits["train"], names)
     order = label_positions(model, names)
-    clips = ClipDataset(splits["train"], processor, augmenter, args.seed, order, args.feature_dropout, args.vary_frames)
+    clips = ClipDataset(splits["train"], processor, augmenter, args.seed, order, args.feature_dropout)
     resume = None if finished else _last_checkpoint(args, folder)
     trainer = Trainer(
         model=model,
@@ -187,7 +187,7 @@ def augmenter_of(data_args: DataArguments, chance: bool) -> Augmenter | None:
     config = AugmentConfig.from_dict(settings)
     if enabled:
         return Augmenter(config)
-    return Augmenter(AugmentConfig.off()) if chance else None  # what else is left to chance draws after the augmenter
+    return Augmenter(AugmentConfig.off()) if chance else None  # mixing and feature dropout draw after the augmenter
 
 
 def _resolved(args: SignTrainingArguments, has_validation: bool) -> SignTrainingArguments:
@@ -257,7 +257,7 @@ def run_settings(
         "gradient_accumulation_steps", "weight_decay", "warmup_steps", "warmup_ratio", "lr_scheduler_type",
         "lr_scheduler_kwargs", "optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
         "label_smoothing_factor", "fp16", "bf16", "eval_strategy", "eval_steps", "metric_for_best_model", "keep_best",
-        "early_stopping_patience", "mixup_alpha", "feature_dropout", "vary_frames", "ema_decay",
+        "early_stopping_patience", "mixup_alpha", "feature_dropout", "ema_decay",
     )  # fmt: skip
     training = {key: getattr(args, key, None) for key in schedule}
     return {

@@ -248,8 +248,8 @@ def _trainer(
     if model_args.standardize:
         measure_features(processor, train)
     averages, mixes = (name in space or getattr(args, name) > 0 for name in ("ema_decay", "mixup_alpha"))
-    augmenter = augmenter_of(data_args, chance=bool(mixes or args.feature_dropout or args.vary_frames))
-    clips = ClipDataset(train, processor, augmenter, args.seed, None, args.feature_dropout, args.vary_frames)
+    augmenter = augmenter_of(data_args, chance=mixes or args.feature_dropout > 0)
+    clips = ClipDataset(train, processor, augmenter, args.seed, feature_dropout=args.feature_dropout)
     collate = ClipCollator(processor, len(names), args.mixup_alpha)
 
     def model_init(trial: optuna.Trial | None) -> PreTrainedModel:

@@ -113,7 +113,6 @@ def test_the_configurations_of_the_project_are_read(path):
         (["--seeds", "0", "1", "0"], "--seeds 0 1 0 names a seed twice"),
         (["--mixup_alpha", "-1"], "mixup_alpha is -1.0; it must be positive, or 0 for no mixing."),
         (["--feature_dropout", "1"], "feature_dropout is 1.0; it must be in [0, 1)."),
-        (["--vary_frames", "-0.1"], "vary_frames is -0.1; it must be in [0, 1)."),
         (["--ema_decay", "1"], "ema_decay is 1.0; it must be in [0, 1)."),
         (["--mixup_alpha", "0.2", "--label_smoothing_factor", "0.1"], "label_smoothing_factor needs whole labels"),
     ],

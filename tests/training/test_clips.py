@@ -89,18 +89,6 @@ def test_feature_dropout_leaves_whole_features_out_in_training_alone(rows):
         np.testing.assert_array_equal(clip["input_values"], processor.extract(to_sequence(whole)))
 
 
-def test_frames_vary_in_training_alone_and_only_where_their_number_is_fixed(rows):
-    processor = SignKeypointProcessor(layout="hands-42", normalization="centroid", num_frames=10)
-    clips = ClipDataset(rows, processor, Augmenter(), vary_frames=0.3)
-    seen = set()
-    for epoch in range(20):
-        clips.set_epoch(epoch)
-        seen |= {len(clip["input_values"]) for clip in clips}
-    assert seen == set(range(7, 14)) and processor.num_frames == 10
-    assert {len(clip["input_values"]) for clip in ClipDataset(rows, processor, vary_frames=0.3)} == {10}
-    assert same(ClipDataset(rows, PROCESSOR, Augmenter(), vary_frames=0.3), augmented(rows)) == [True] * 6
-
-
 def batches(clips: ClipDataset, **options) -> DataLoader:
     return DataLoader(clips, batch_size=2, collate_fn=ClipCollator(PROCESSOR), **options)
 
