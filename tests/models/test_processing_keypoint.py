@@ -116,6 +116,7 @@ ROOT_SHOULDER = {"normalization": "root", "normalization_root": "left_shoulder"}
         ({"normalization": "root", "normalization_root": "left_elbow"}, ROOT_SHOULDER),
         ({"per_frame": True}, {"normalization": "centroid"}),
         ({"dominant_hand": "left"}, {}),
+        ({"central_share": 0.5}, {}),
         ({"target_fps": 12.5}, {}),
         ({"target_fps": None}, {}),
         ({"max_frames": 20}, {}),

