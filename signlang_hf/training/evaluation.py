@@ -12,7 +12,9 @@ import torch
 from tqdm.auto import tqdm
 
 from ..landmarks.files import atomic_write
+from ..metrics.sign_recognition.sign_recognition import sign_recognition
 from .clips import ClipCollator, ClipDataset
+from .reports import confusion_matrix, per_class_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -132,3 +134,27 @@ class Predictions:
                 return cls(**{field.name: stored[field.name] for field in fields(cls)})
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{path} holds no predictions: {error}") from None
+
+
+def write_test(
+    model: PreTrainedModel, processor: SequenceFeatureExtractor, test: Dataset, folder: Path
+) -> tuple[dict[str, float], Predictions]:
+    """Measure a trained model on its test split, and write ``predictions.npz``, ``confusion_matrix.png`` and
+    ``per_class.csv`` into its folder.
+
+    Returns:
+        What :func:`~signlang_hf.metrics.sign_recognition.sign_recognition.sign_recognition` measures, and the predictions.
+
+    Raises:
+        ValueError: as :func:`predict`.
+    """
+    logits, labels = predict(model, processor, test)
+    metrics = sign_recognition(logits, labels)
+    names = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
+    predictions = Predictions(np.array(list(test["id"])), logits, labels, np.array(names))
+    predictions.save(folder / "predictions.npz")
+    predicted = logits.argmax(axis=1)
+    title = f"top-1 {100 * metrics['accuracy']:.1f} %"
+    confusion_matrix(predicted, labels, names, folder / "confusion_matrix.png", title=title)
+    per_class_table(predicted, labels, names, folder / "per_class.csv")
+    return metrics, predictions

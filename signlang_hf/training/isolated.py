@@ -36,8 +36,8 @@ from .calibration import calibrate
 from .callbacks import LAST_WEIGHTS, SetEpoch, Stopwatch, WeightAverage
 from .checkpoints import RESULTS, STATE, claim, last_checkpoint, stopped_early, write_json
 from .clips import ClipCollator, ClipDataset, digest
-from .evaluation import Predictions, label_names, label_positions, predict
-from .reports import confusion_matrix, learning_curve, per_class_table
+from .evaluation import label_names, label_positions, write_test
+from .reports import learning_curve
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -274,20 +274,14 @@ def _test(
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """Metrics of the model and of the baseline, and the calibration error before and after."""
     test = splits["test"]
-    logits, references = predict(model, processor, test)
-    metrics = sign_recognition(logits, references)
-    names = [str(model.config.id2label[i]) for i in range(model.config.num_labels)]
-    Predictions(np.array(list(test["id"])), logits, references, np.array(names)).save(folder / "predictions.npz")
-    predicted = logits.argmax(axis=1)
-    confusion_matrix(
-        predicted, references, names, folder / "confusion_matrix.png", title=f"top-1 {100 * metrics['accuracy']:.1f} %"
-    )
-    per_class_table(predicted, references, names, folder / "per_class.csv")
+    metrics, said = write_test(model, processor, test, folder)
     neighbour = NearestNeighbour(MappedRows(splits["train"]), len(label_names(test)))
     baseline_scores = np.nan_to_num(neighbour.scores(MappedRows(test)), neginf=-1e9)
     errors = {
-        "test_error_before": calibration_error(logits, references),
-        "test_error_after": calibration_error(logits, references, getattr(model.config, "logit_temperature", 1.0)),
+        "test_error_before": calibration_error(said.logits, said.labels),
+        "test_error_after": calibration_error(
+            said.logits, said.labels, getattr(model.config, "logit_temperature", 1.0)
+        ),
     }
     return metrics, sign_recognition(baseline_scores, np.array(list(test["label"]))), errors
 

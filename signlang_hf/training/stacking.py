@@ -30,7 +30,6 @@ from transformers import PreTrainedModel, SequenceFeatureExtractor
 from transformers.utils import logging
 
 from ..compat import move_output
-from ..metrics.sign_recognition.sign_recognition import sign_recognition
 from ..models.ensemble import SignClassMeans, SignEnsembleForSignClassification, SignEnsembleProcessor
 from ..models.ensemble.modeling_ensemble import booster_features, import_xgboost
 from .boosting import BoosterSettings, best_num_trees, train_booster
@@ -39,9 +38,8 @@ from .calibration import calibrate
 from .checkpoints import RESULTS, claim, write_json
 from .clips import ClipCollator, ClipDataset
 from .ensemble_arguments import MemberArguments
-from .evaluation import Predictions, label_names, label_positions, predict
+from .evaluation import label_names, label_positions, write_test
 from .isolated import IsolatedResult, train_isolated
-from .reports import confusion_matrix, per_class_table
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -245,7 +243,7 @@ def train_ensemble(
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     result = EnsembleResult(
-        metrics=_test(model, processor, splits["test"], folder) if "test" in splits else {},
+        metrics=write_test(model, processor, splits["test"], folder)[0] if "test" in splits else {},
         baseline=next(iter(final.values())).baseline,
         training={"minutes": round(minutes, 4), "parameters": model.num_parameters()},
         folder=folder,
@@ -329,19 +327,6 @@ def _assemble(
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
     model = SignEnsembleForSignClassification.from_members(models, **decides, **labels)
     return model, SignEnsembleProcessor(processors)
-
-
-def _test(model: PreTrainedModel, processor: SequenceFeatureExtractor, test: Dataset, folder: Path) -> dict[str, float]:
-    logits, references = predict(model, processor, test)
-    metrics = sign_recognition(logits, references)
-    names = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
-    Predictions(np.array(list(test["id"])), logits, references, np.array(names)).save(folder / "predictions.npz")
-    predicted = logits.argmax(axis=1)
-    confusion_matrix(
-        predicted, references, names, folder / "confusion_matrix.png", title=f"top-1 {100 * metrics['accuracy']:.1f} %"
-    )
-    per_class_table(predicted, references, names, folder / "per_class.csv")
-    return metrics
 
 
 def _account(stack: Stack, answers: Mapping[str, tuple[np.ndarray, np.ndarray]], labels: np.ndarray) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def test_a_resumed_run_goes_on_counting_its_patience(tiny_signs, tmp_path, monke
 
 def test_a_run_that_had_stopped_early_is_not_trained_on(tiny_signs, tmp_path, monkeypatch):
     choose(monkeypatch, ACCURACIES)
-    monkeypatch.setattr(isolated, "predict", lambda *args: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(isolated, "write_test", lambda *args: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         tiny_signs.run(tmp_path, **PATIENT)
     monkeypatch.undo()

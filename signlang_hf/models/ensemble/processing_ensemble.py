@@ -15,15 +15,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.models.auto.feature_extraction_auto import feature_extractor_class_from_name
 
 from signlang_hf.landmarks import LandmarkSequence, get_layout
+from signlang_hf.models.processing import SignProcessor
 
 from .configuration_ensemble import SignEnsembleConfig
 
 
-class SignEnsembleProcessor(SequenceFeatureExtractor):
+class SignEnsembleProcessor(SignProcessor):
     """Turns landmarks into the inputs of all members.
 
     Args:
@@ -34,11 +34,9 @@ class SignEnsembleProcessor(SequenceFeatureExtractor):
         ValueError: no member, or one whose processor is of an unknown type.
     """
 
-    model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012 - transformers reads a plain list
-
     def __init__(
         self,
-        members: Mapping[str, SequenceFeatureExtractor | Mapping[str, Any]],
+        members: Mapping[str, SignProcessor | Mapping[str, Any]],
         order: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -67,6 +65,11 @@ class SignEnsembleProcessor(SequenceFeatureExtractor):
             member.save_pretrained(os.path.join(save_directory, SignEnsembleConfig.folder(name)))
         return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
+    @property
+    def longest(self) -> int:
+        """Frames that the longest clip has in any member."""
+        return max(member.longest for member in self.members.values())
+
     def to_sequence(self, clip: Any) -> LandmarkSequence:
         """A LandmarkSequence from one already, a dataset row, or an array (T, K, 2 or 3) in the processor's layout."""
         with_layout = next(member for member in self.members.values() if member.layout == self.layout)
@@ -84,36 +87,8 @@ class SignEnsembleProcessor(SequenceFeatureExtractor):
             start += own.shape[1]
         return together
 
-    def __call__(
-        self,
-        clips: Any,
-        *,
-        padding: bool | str = True,
-        max_length: int | None = None,
-        pad_to_multiple_of: int | None = None,
-        return_tensors: str | None = None,
-    ) -> BatchFeature:
-        """Features of one clip or a list of clips, as in :class:`SignKeypointProcessor`.
 
-        Returns:
-            ``input_values`` (B, T, F) float32 and ``attention_mask`` (B, T) int64.
-        """
-        batch = clips if isinstance(clips, (list, tuple)) else [clips]
-        if not batch:
-            raise ValueError("There is no clip in the batch.")
-        values = [self.extract(clip) for clip in batch]
-        if padding == "max_length" and max_length is None:
-            max_length = max(member.num_frames or member.max_frames for member in self.members.values())
-        return self.pad(
-            {"input_values": values, "attention_mask": [np.ones(len(value), np.int64) for value in values]},
-            padding=padding,
-            max_length=max_length,
-            pad_to_multiple_of=pad_to_multiple_of,
-            return_tensors=return_tensors,
-        )
-
-
-def _made(name: str, member: SequenceFeatureExtractor | Mapping[str, Any]) -> SequenceFeatureExtractor:
+def _made(name: str, member: SignProcessor | Mapping[str, Any]) -> SignProcessor:
     if not isinstance(member, Mapping):
         return member
     kind = str(member.get("feature_extractor_type"))

@@ -17,7 +17,6 @@ from copy import copy
 from typing import Any
 
 import numpy as np
-from transformers import BatchFeature, SequenceFeatureExtractor
 
 from signlang_hf.landmarks import LandmarkSequence, alignment, get_layout, kinematics, register_layout, tracking
 from signlang_hf.landmarks.feature_parts import feature_parts
@@ -32,11 +31,12 @@ from signlang_hf.landmarks.normalize import (
     resample,
     smooth,
 )
+from signlang_hf.models.processing import SignProcessor
 
 _REFERENCE_CLIPS = 512  # the reference path is measured on up to twice as many, spread evenly over all
 
 
-class SignKeypointProcessor(SequenceFeatureExtractor):
+class SignKeypointProcessor(SignProcessor):
     """Turns landmarks into model inputs.
 
     Args:
@@ -71,8 +71,6 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
     Raises:
         ValueError: a setting that is unknown, or that does not go with the layout, in one sentence.
     """
-
-    model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012 - transformers reads a plain list
 
     def __init__(
         self,
@@ -159,6 +157,11 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
         if self._needs_path and reference_path is None:  # fit() measures it, but all else can be tried before
             trial.reference_path = np.zeros((2, len(alignment.key_points(spec)), 3)).tolist()
         trial.extract(LandmarkSequence(np.zeros((3, len(spec), 3)), spec.name, units="unknown"))
+
+    @property
+    def longest(self) -> int:
+        """Frames that the longest clip has after :meth:`extract`."""
+        return self.num_frames or self.max_frames
 
     @property
     def parts(self) -> dict[str, list[list[int]]]:
@@ -284,40 +287,6 @@ class SignKeypointProcessor(SequenceFeatureExtractor):
                 + (f" of shape {array.shape} and type {array.dtype}." if array.ndim else ".")
             )
         return LandmarkSequence(array, self.layout, fps=self.target_fps, units="unknown")
-
-    def __call__(
-        self,
-        clips: Any,
-        *,
-        padding: bool | str = True,
-        max_length: int | None = None,
-        pad_to_multiple_of: int | None = None,
-        return_tensors: str | None = None,
-    ) -> BatchFeature:
-        """Features of one clip or a list of clips.
-
-        Args:
-            clips: LandmarkSequence, dataset row or array (T, K, 3), or a list of them.
-            padding: as in transformers: True (to the longest), "max_length" or False.
-            max_length: frames for ``padding="max_length"``; default ``max_frames``.
-            return_tensors: "pt" or "np".
-
-        Returns:
-            ``input_values`` (B, T, F) float32 and ``attention_mask`` (B, T) int64.
-        """
-        batch = clips if isinstance(clips, (list, tuple)) else [clips]
-        if not batch:
-            raise ValueError("There is no clip in the batch.")
-        values = [self.extract(clip) for clip in batch]
-        if padding == "max_length" and max_length is None:
-            max_length = self.num_frames or self.max_frames
-        return self.pad(
-            {"input_values": values, "attention_mask": [np.ones(len(value), np.int64) for value in values]},
-            padding=padding,
-            max_length=max_length,
-            pad_to_multiple_of=pad_to_multiple_of,
-            return_tensors=return_tensors,
-        )
 
 
 def _checked_path(values: Any, layout: Layout) -> list[list[list[float]]]:
