@@ -27,7 +27,7 @@ from signlang_hf.training.cards import launch_command, save_ensemble_card
 from signlang_hf.training.checkpoints import write_json
 from signlang_hf.training.cross_validation import SUMMARY, result_rows, show
 from signlang_hf.training.ensemble_arguments import MemberArguments, parse_ensemble
-from signlang_hf.training.results import BENCHMARKS, ResultRow, save_results
+from signlang_hf.training.results import ResultRow, save_results
 from signlang_hf.training.splits import load_folds, load_splits, refuse_leaks
 from signlang_hf.training.stacking import EnsembleResult, train_ensemble
 
@@ -42,8 +42,6 @@ def main(argv: list[str] | None = None) -> Results:
     options = {"num_folds": ensemble.inner_folds, "booster": ensemble.booster_settings}
     command = launch_command("recipes/train_ensemble.py", argv)
     _, data_args, args = next(iter(members.values()))
-    if data_args.benchmark is not None and data_args.benchmark not in BENCHMARKS:
-        raise ValueError(f"Unknown benchmark {data_args.benchmark!r}; known are {', '.join(BENCHMARKS)}.")
     if data_args.seeds:
         raise ValueError("An ensemble is trained with one seed; leave --seeds out and give --seed.")
     train = cross_validate if data_args.cross_validate else train_one
@@ -60,14 +58,8 @@ def train_one(members: dict[str, MemberArguments], options: dict[str, Any], comm
     """One ensemble, with its card, and to the Hub."""
     _, data_args, args = next(iter(members.values()))
     folder = Path(args.output_dir)
-    hub = {
-        "repo_id": args.hub_model_id or folder.name,
-        "private": bool(args.hub_private_repo),
-        "revision": args.hub_revision,
-        "token": args.hub_token,
-    }
     if args.push_to_hub and args.should_save:
-        open_repo(**hub)  # that a run may not push is better known before training than after it
+        open_repo(**args.hub_repo)  # that a run may not push is better known before training than after it
     splits = load_splits(data_args, seed=args.seed)
     refuse_leaks(splits, data_args)
     result = train_ensemble(members, splits, folder, **options)
@@ -75,7 +67,7 @@ def train_one(members: dict[str, MemberArguments], options: dict[str, Any], comm
         save_ensemble_card(result, data_args, args, splits, command)
         console.print(f"Wrote {folder}")
         if args.push_to_hub:
-            console.print(f"Pushed to {push_to_hub(folder, commit_message='End of training', **hub)}")
+            console.print(f"Pushed to {push_to_hub(folder, commit_message='End of training', **args.hub_repo)}")
     return {"test": result}
 
 

@@ -12,7 +12,6 @@ wins. Running the same command again resumes from the last checkpoint; a finishe
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +22,7 @@ from signlang_hf.training.arguments import parse
 from signlang_hf.training.cards import launch_command, save_training_card, test_rows
 from signlang_hf.training.cross_validation import train_many
 from signlang_hf.training.isolated import IsolatedResult, train_isolated
-from signlang_hf.training.results import BENCHMARKS, save_results
+from signlang_hf.training.results import save_results
 from signlang_hf.training.splits import load_splits, refuse_leaks
 
 console = Console()
@@ -32,19 +31,11 @@ console = Console()
 def main(argv: list[str] | None = None) -> IsolatedResult | None:
     model_args, data_args, args = parse(argv)
     command = launch_command("recipes/train_isolated.py", argv)
-    if data_args.benchmark is not None and data_args.benchmark not in BENCHMARKS:
-        raise ValueError(f"Unknown benchmark {data_args.benchmark!r}; known are {', '.join(BENCHMARKS)}.")
     if data_args.cross_validate or data_args.seeds:
         train_many(model_args, data_args, args, command)
         return None
-    hub = {
-        "repo_id": args.hub_model_id or Path(args.output_dir).name,
-        "private": bool(args.hub_private_repo),
-        "revision": args.hub_revision,
-        "token": args.hub_token,
-    }
     if args.push_to_hub and args.should_save:
-        open_repo(**hub)  # that a run may not push is better known before training than after it
+        open_repo(**args.hub_repo)  # that a run may not push is better known before training than after it
 
     # Data
     splits = load_splits(data_args, seed=args.seed)
@@ -64,7 +55,7 @@ def main(argv: list[str] | None = None) -> IsolatedResult | None:
         console.print(f"Wrote {result.folder}")
         if args.push_to_hub:
             # Not the Trainer's own push, which would replace the card.
-            console.print(f"Pushed to {push_to_hub(result.folder, commit_message='End of training', **hub)}")
+            console.print(f"Pushed to {push_to_hub(result.folder, commit_message='End of training', **args.hub_repo)}")
     return result
 
 

@@ -6,9 +6,12 @@ import difflib
 import json
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 from transformers import TrainingArguments
+
+from .results import require_benchmark
 
 
 def parsed(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
@@ -124,6 +127,8 @@ class DataArguments:
             raise ValueError("--folds selects from the folds of --cross_validate signer or stratified; choose one.")
         if self.seeds is not None and len(set(self.seeds)) < max(1, len(self.seeds)):
             raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} names a seed twice, or none.")
+        if self.benchmark is not None:
+            require_benchmark(self.benchmark)
 
 
 @dataclass
@@ -188,6 +193,16 @@ class SignTrainingArguments(TrainingArguments):
                 "label_smoothing_factor needs whole labels, which mixup_alpha blends; smooth in the model instead: "
                 "--model '{\"label_smoothing\": 0.1}'."
             )
+
+    @property
+    def hub_repo(self) -> dict[str, Any]:
+        """Where ``--push_to_hub`` goes, as :func:`signlang_hf.hub.open_repo` and :func:`~signlang_hf.hub.push_to_hub` take it."""
+        return {
+            "repo_id": self.hub_model_id or Path(str(self.output_dir)).name,
+            "private": bool(self.hub_private_repo),
+            "revision": self.hub_revision,
+            "token": self.hub_token,
+        }
 
 
 def parse(argv: list[str] | None = None, *more: type) -> tuple[Any, ...]:

@@ -116,6 +116,12 @@ def unit_of(metric: str) -> str:
     return "score" if metric.startswith(("bleu", "chrf")) else "rate"
 
 
+def require_benchmark(name: str) -> None:
+    """Raise ValueError unless ``name`` is one of :data:`BENCHMARKS`."""
+    if name not in BENCHMARKS:
+        raise ValueError(f"Unknown benchmark {name!r}; known are {', '.join(BENCHMARKS)}.")
+
+
 def save_results(
     benchmark: str, rows: Iterable[ResultRow], *, folder: str | Path = RESULTS, replace: bool = True
 ) -> Path:
@@ -133,8 +139,7 @@ def save_results(
     Raises:
         ValueError: an unknown benchmark, or a row that is incomplete, out of its unit's range or given twice.
     """
-    if benchmark not in BENCHMARKS:
-        raise ValueError(f"Unknown benchmark {benchmark!r}; known are {', '.join(BENCHMARKS)}.")
+    require_benchmark(benchmark)
     rows = [_complete(row, benchmark) for row in rows]
     if not rows:
         raise ValueError(f"No rows to save for benchmark '{benchmark}'.")
