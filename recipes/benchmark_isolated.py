@@ -5,8 +5,8 @@
 
 takes the arguments of ``train_isolated.py``. In every fold XGBoost and extremely randomised trees over pooled features, and a plain
 bidirectional ``torch.nn.LSTM`` with a mean over time, learn from the very tensors that the configuration's processor makes of the
-training clips. ``--models`` are folders that cross-validations left: of each the parameters, the training time of a fold and the
-time of one forward pass a clip are written. Passes of all models take turns, and every time stands beside that of the LSTM in the
+training clips. ``--models`` are folders that cross-validations left, one a family: of each the parameters, the training time of a
+fold and the time of one forward pass a clip are written, under the name of the family as the trainings write theirs. Passes of all models take turns, and every time stands beside that of the LSTM in the
 same round.
 """
 
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
     model_args, data_args, args, comparison = parse(argv, ComparisonArguments)
     if data_args.cross_validate is None:
         raise ValueError("Methods are compared on the folds of a cross-validation; give --cross_validate.")
-    runs = {Path(folder).name: finished_runs(Path(folder)) for folder in comparison.models}
+    runs = runs_by_family(comparison.models)
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in BASELINES}
     minutes: dict[str, list[float]] = {name: [] for name in BASELINES}
     for fold, splits in load_folds(data_args):
@@ -103,26 +103,46 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
             rows.append(
                 ResultRow(name, mean_of, metric, float(np.mean(values)), clips, spread=float(np.std(values)), **shared)
             )
-        rows.append(ResultRow(name, "a fold", "training_minutes", float(np.mean(minutes[name])), len(folds), **shared))
-    rows += costs(runs, reference, testing, test, comparison.rounds, shared)
+        rows.append(ResultRow(name, mean_of, "training_minutes", float(np.mean(minutes[name])), clips, **shared))
+    count = sum(parameter.numel() for parameter in reference.parameters())
+    rows.append(ResultRow(REFERENCE, mean_of, "parameter_count", float(count), clips, **shared))
+    for name, folders in runs.items():
+        training = [json.loads((folder / RESULTS).read_text())["training"] for folder in folders]
+        for metric, key in (("training_minutes", "minutes"), ("parameter_count", "parameters")):
+            value = float(np.mean([one[key] for one in training]))
+            rows.append(ResultRow(name, mean_of, metric, value, clips, **shared))
+    rows += speeds(runs, reference, testing, test, comparison.rounds, shared)
     show(rows)
     if data_args.benchmark:
         console.print(f"Wrote {save_results(data_args.benchmark, rows, replace=False)}")
     return rows
 
 
-def finished_runs(folder: Path) -> list[Path]:
-    """The runs of a cross-validation below its folder. Raises FileNotFoundError when there is none."""
-    found = sorted({*folder.glob(f"*/{RESULTS}"), *folder.glob(f"seed-*/*/{RESULTS}")})
-    runs = [path.parent for path in found if (path.parent / "config.json").is_file()]
-    if not runs:
-        raise FileNotFoundError(
-            f"{folder} holds no finished fold; train them with train_isolated.py or train_ensemble.py."
-        )
+def runs_by_family(folders: list[str]) -> dict[str, list[Path]]:
+    """``model_type`` → the runs that a cross-validation of it left below its folder.
+
+    Raises:
+        FileNotFoundError: there is none below a folder.
+        ValueError: two folders hold models of one family.
+    """
+    runs: dict[str, list[Path]] = {}
+    for folder in map(Path, folders):
+        found = sorted({*folder.glob(f"*/{RESULTS}"), *folder.glob(f"seed-*/*/{RESULTS}")})
+        finished = [path.parent for path in found if (path.parent / "config.json").is_file()]
+        if not finished:
+            raise FileNotFoundError(
+                f"{folder} holds no finished fold; train them with train_isolated.py or train_ensemble.py."
+            )
+        family = json.loads((finished[0] / "config.json").read_text())["model_type"]
+        if family in runs:
+            raise ValueError(
+                f"{folder} and {runs[family][0].parent} both hold a {family}, and a table has one line for each."
+            )
+        runs[family] = finished
     return runs
 
 
-def costs(
+def speeds(
     runs: dict[str, list[Path]],
     reference: LSTMBaseline,
     testing: list[dict[str, Any]],
@@ -130,19 +150,14 @@ def costs(
     rounds: int,
     shared: dict[str, Any],
 ) -> list[ResultRow]:
-    """Parameters, training minutes and milliseconds a clip of every model, and of the reference."""
+    """Milliseconds a clip of every model, and of the reference."""
     rows, passes = [], {}
     values = [torch.from_numpy(clip["input_values"]) for clip in testing]
     passes[REFERENCE] = lambda batch: reference(values[:batch])
-    parameters = {REFERENCE: sum(parameter.numel() for parameter in reference.parameters())}
     for name, folders in runs.items():
         model, processor = saved_model(str(folders[0])).eval(), saved_processor(str(folders[0]))
         clips = ClipDataset(test.select(range(min(max(BATCHES), len(test)))), processor)
         passes[name] = _forward(model, ClipCollator(processor), list(clips))
-        parameters[name] = model.num_parameters()
-        minutes = [json.loads((folder / RESULTS).read_text())["training"]["minutes"] for folder in folders]
-        rows.append(ResultRow(name, "a fold", "training_minutes", float(np.mean(minutes)), len(minutes), **shared))
-    rows += [ResultRow(name, "all", "parameter_count", float(count), 1, **shared) for name, count in parameters.items()]
     for batch in BATCHES:
         batch = min(batch, len(testing))
         times = in_turns({name: partial(run, batch) for name, run in passes.items()}, rounds)

@@ -130,7 +130,7 @@ def result_rows(results: Results, model: str, cross_validate: str | None, comman
             else:
                 rows.append(replace(row, spread=over_seeds if several_seeds else None))
         if kind == "metrics":
-            for metric, key in (("training_minutes", "minutes"), ("parameters_count", "parameters")):
+            for metric, key in (("training_minutes", "minutes"), ("parameter_count", "parameters")):
                 value = float(_table(results, "training", key).mean())
                 rows.append(ResultRow(name, mean_of, metric, value, int(sum(clips.values())), **shared))
         if cross_validate:

@@ -19,6 +19,7 @@ import dataclasses
 import json
 import math
 import platform
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date
@@ -200,7 +201,8 @@ def results_table(rows: Iterable[ResultRow]) -> str:
 
 
 def comparison_table(rows: Iterable[ResultRow]) -> str:
-    """Markdown table with one line a model and one column for each metric and split, best first by the first column."""
+    """Markdown table with one line a model and one column for each metric and split, best first by the first column. The split
+    of most columns is said once, below the table; seeds have a column where they differ."""
     rows = list(rows)
     if not rows:
         raise ValueError("No rows to show.")
@@ -208,12 +210,23 @@ def comparison_table(rows: Iterable[ResultRow]) -> str:
     cells = {(row.model, row.metric, row.split): row for row in rows}
     first = {model: cells.get((model, *columns[0])) for model in dict.fromkeys(row.model for row in rows)}
     models = sorted(first, key=lambda model: -1.0 if first[model] is None else first[model].value, reverse=True)
-    titles = [f"{metric.replace('_', ' ')} ({split})" for metric, split in columns]
-    lines = ["| " + " | ".join(["Model", *titles]) + " |", "|---|" + "---:|" * len(columns)]
+    (common, times), *_ = Counter(split for _, split in columns).most_common(1)
+    if times == 1:
+        common = ""
+    names = [metric.replace("_", " ") for metric, _ in columns]
+    titles = [name if split == common else f"{name} ({split})" for name, (_, split) in zip(names, columns)]
+    seeds = {model: max(len(row.seeds) for row in rows if row.model == model) for model in models}
+    show_seeds = len({count for count in seeds.values() if count}) > 1
+    lines = ["| " + " | ".join(["Model", *titles, *(["seeds"] if show_seeds else [])]) + " |"]
+    lines.append("|---|" + "---:|" * (len(titles) + show_seeds))
     for model in models:
         found = [cells.get((model, *column)) for column in columns]
-        lines.append("| " + " | ".join([model, *("" if row is None else format_value(row) for row in found)]) + " |")
-    return "\n".join([*lines, "", *_how(rows)])
+        values = ["" if row is None else format_value(row) for row in found]
+        if show_seeds:
+            values.append(str(seeds[model] or ""))
+        lines.append("| " + " | ".join([model, *values]) + " |")
+    said = [f"Split: {common}{' where a column names no other' if times < len(columns) else ''}."] if common else []
+    return "\n".join([*lines, "", *said, *_how(rows)])
 
 
 def format_value(row: ResultRow) -> str:
@@ -243,9 +256,17 @@ def installed_versions() -> dict[str, str]:
 
 
 def _how(rows: Iterable[ResultRow]) -> list[str]:
-    """How and with what rows were measured, one sentence a command."""
-    commands = dict.fromkeys((row.command, _stand(row)) for row in rows)
-    return [f"Measured with `{command}`{stand}." for command, stand in commands]
+    """How and with what rows were measured: one sentence, and a list where it took several commands."""
+    stands: dict[str, list[str]] = {}
+    for command, stand in dict.fromkeys((row.command, _stand(row)) for row in rows):
+        stands.setdefault(stand, []).append(command)
+    lines = []
+    for stand, (command, *more) in stands.items():
+        if not more:
+            lines += [f"Measured with `{command}`{stand}.", ""]
+        else:
+            lines += [f"Measured{stand} with", "", *(f"* `{one}`" for one in (command, *more)), ""]
+    return lines[:-1]
 
 
 def _significant(value: float) -> str:

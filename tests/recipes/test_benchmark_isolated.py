@@ -27,17 +27,20 @@ def test_baselines_and_costs_of_a_cross_validation(tiny_signs, tmp_path, monkeyp
     for name in ("plain LSTM", "ExtraTrees", "XGBoost"):
         accuracy = rows[name, "accuracy", "mean of 2 signers"]
         assert accuracy.value > 0.4 and accuracy.n == 32  # four signs that are easy to tell
-        assert rows[name, "training_minutes", "a fold"].value > 0
+        assert rows[name, "training_minutes", "mean of 2 signers"].value > 0
     trained = [
         json.loads((tmp_path / "mine" / fold / "results.json").read_text())["training"] for fold in ("anna", "ben")
     ]
-    assert rows["mine", "training_minutes", "a fold"].value == pytest.approx(sum(one["minutes"] for one in trained) / 2)
-    assert rows["mine", "parameter_count", "all"].value == trained[0]["parameters"]
+    of = "mean of 2 signers"
+    minutes = rows["signlang_transformer", "training_minutes", of].value
+    assert minutes == pytest.approx(sum(one["minutes"] for one in trained) / 2)
+    assert rows["signlang_transformer", "parameter_count", of].value == trained[0]["parameters"]
+    assert rows["plain LSTM", "parameter_count", of].value > 0
     for batch in (1, 16):  # there are only 16 test clips
-        speed = rows["mine", "clip_ms", f"batch of {batch}"]
+        speed = rows["signlang_transformer", "clip_ms", f"batch of {batch}"]
         assert speed.value > 0 and speed.against == "plain LSTM" and speed.ratio > 0
         assert rows["plain LSTM", "clip_ms", f"batch of {batch}"].ratio == 1
-    assert "| mine |" in comparison_table(rows.values())
+    assert "| signlang_transformer |" in comparison_table(rows.values())
     assert "clip ms" in capsys.readouterr().out
 
 
@@ -46,5 +49,12 @@ def test_what_is_missing_is_said(tiny_signs, tmp_path):
         tiny_signs.main(flags(tiny_signs.all_train, tmp_path), RECIPE)
     with pytest.raises(FileNotFoundError, match="holds no finished fold"):
         tiny_signs.main(flags(tiny_signs.all_train, tmp_path, cross_validate="signer", models=[tmp_path]), RECIPE)
+    for name in ("one", "two"):
+        (tmp_path / name / "anna").mkdir(parents=True)
+        (tmp_path / name / "anna" / "results.json").write_text("{}")
+        (tmp_path / name / "anna" / "config.json").write_text('{"model_type": "signlang_conv"}')
+    with pytest.raises(ValueError, match=r"two and .*one both hold a signlang_conv"):
+        twice = [tmp_path / "one", tmp_path / "two"]
+        tiny_signs.main(flags(tiny_signs.all_train, tmp_path, cross_validate="signer", models=twice), RECIPE)
     with pytest.raises(ValueError, match="rounds is 0"):
         tiny_signs.main(flags(tiny_signs.all_train, tmp_path, cross_validate="signer", rounds=0), RECIPE)

@@ -340,7 +340,7 @@ def test_each_signer_is_left_out_once_and_finished_folds_are_kept(
     assert rows["1-NN", "mean of 3 signers", "macro_f1"].headline
     minutes = np.mean([fold["training"]["minutes"] for fold in folds.values()])
     assert rows["signlang_transformer", "mean of 3 signers", "training_minutes"].value == pytest.approx(minutes)
-    parameters = rows["signlang_transformer", "mean of 3 signers", "parameters_count"]
+    parameters = rows["signlang_transformer", "mean of 3 signers", "parameter_count"]
     assert parameters.value == folds["ben"]["training"]["parameters"] > 1000
     for signer, fold in folds.items():
         row = rows["signlang_transformer", f"signer={signer}", "accuracy"]

@@ -163,16 +163,30 @@ def test_table_shows_only_filled_columns_and_how_it_was_measured():
 
 
 def test_comparison_has_one_line_a_model_best_first():
-    minutes = replace(ROW, split="a fold", metric="training_minutes", value=4.25, spread=None)
-    head, _, *rest = comparison_table([BASELINE, ROW, minutes]).splitlines()
-    assert head == "| Model | top1 (mean of 16 languages) | training minutes (a fold) |"
-    assert rest[:2] == [
-        "| signlang_transformer | 63.2 % ± 8.1 | 4.25 min |",
-        "| 1-nearest-neighbour | 50.3 % |  |",
+    f1 = replace(ROW, metric="macro_f1", value=0.55, spread=None)
+    minutes = replace(ROW, split="a fold", metric="training_minutes", value=4.25, spread=None, command="make minutes")
+    head, _, *rest = comparison_table([BASELINE, ROW, f1, minutes]).splitlines()
+    assert head == "| Model | top1 | macro f1 | training minutes (a fold) |"
+    assert rest == [
+        "| signlang_transformer | 63.2 % ± 8.1 | 55.0 % | 4.25 min |",
+        "| 1-nearest-neighbour | 50.3 % |  |  |",
+        "",
+        "Split: mean of 16 languages where a column names no other.",
+        "Measured with",
+        "",
+        "* `make bench`",
+        "* `make minutes`",
     ]
-    assert rest[2] == "" and rest[3].startswith("Measured with `make bench`")
+    assert "Split: mean of 16 languages.\n" in comparison_table([ROW, f1])
     with pytest.raises(ValueError, match="No rows"):
         comparison_table([])
+
+
+def test_comparison_shows_seeds_where_they_differ():
+    once = replace(ROW, model="once", seeds=(0,), value=0.6)
+    lines = comparison_table([ROW, once, BASELINE]).splitlines()
+    assert lines[0] == "| Model | top1 (mean of 16 languages) | seeds |"
+    assert [line.rpartition(" | ")[2] for line in lines[2:5]] == ["2 |", "1 |", " |"]
 
 
 def test_rendering_fills_blocks_and_is_idempotent(tmp_path):
