@@ -64,10 +64,10 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
     model_args, data_args, args, how = parse(argv, OpenSetArguments)
     if how.leave_words_out:
         folds = words_left_out(data_args, how.leave_words_out)
-        what = f"{how.leave_words_out} words left out"
+        what, of = f"{how.leave_words_out} words left out", "groups"
     elif data_args.cross_validate and data_args.unknown_split:
         folds = load_folds(data_args)
-        what = f"split {data_args.unknown_split}"
+        what, of = f"split {data_args.unknown_split}", "folds"
     else:
         raise ValueError("Give --cross_validate and --unknown_split, or --leave_words_out.")
     found: dict[str, dict[str, list[float]]] = {score: {metric: [] for metric in METRICS} for score in SCORES}
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
         shared = {"seeds": (args.seed,), "command": launch_command("recipes/benchmark_openset.py", argv)}
         rows = [
             ResultRow(
-                f"{model_args.model_type}, by {score}", what, metric, float(values.mean()), clips,
+                f"{model_args.model_type}, by {score}", f"{what}, mean of {len(values)} {of}", metric, float(values.mean()), clips,
                 spread=float(values.std()), headline=score == how.score, **shared,
             )
             for score, metrics in arrays.items()
