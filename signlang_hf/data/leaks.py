@@ -9,7 +9,8 @@ The thresholds are measured, not guessed (distance of :mod:`.descriptors`, each 
 * With hands: the closest two different clips are 0.179 apart among the 410 fingerspelled letters (R and U of one signer), and
   0.190 among the 1755 clips of DGS-30. A copy, moved or scaled, is at 0.001; the median letter at 0.03 after losing its first frame,
   at 0.05 after losing two at either end, at 0.06 at half its rate or with 5 % of its points lost. Hence 0.14, which finds 99,
-  98, 90 and 92 % of these, and in DGS-30 its two known duplicates and a third, which has one frame more (0.096).
+  98, 90 and 92 % of these, and in DGS-30 three of its four copies: two exact, and one processed twice (0.104); of the fourth a
+  fifth of the frames differ.
 * Without hands (20 Kinect joints, ISL-30): nine repetitions by one signer come as close as 0.0158, so body tracks alone only show
   copies. Hence 0.008, which finds one pair, at 0.0006: two "repetitions" that agree in 98 % of their numbers.
 
