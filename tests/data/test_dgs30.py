@@ -57,6 +57,16 @@ def test_rows_are_faces_and_hands_in_detection_order(folder, cache_folder):
         np.testing.assert_array_equal(frame[22:].ravel(), numbers[65:] if len(numbers) > 65 else np.full(63, np.nan))
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_hand_at_the_origin_is_missing(dims):
+    header, *rows = table(0, dims, second=()).splitlines()
+    point = ["1e-39", "0", "0.3"][:dims]  # whatever its depth says
+    rows[1] = ";".join([*rows[1].split(";")[:2], *point * 21])
+    clip = parse_clip("\n".join([header, *rows]), "Bier/a")
+    assert clip.part_seen("hand1").tolist() == [True, False, True, True, True]
+    assert clip.part_seen("hand2").sum() == 0 and np.isfinite(clip.data[1, 0]).all()
+
+
 def test_two_dimensions_come_with_unknown_words(folder, cache_folder):
     rows = load_dataset("dgs30", folder, config_name="2d", cache_dir=cache_folder)
     assert {name: len(split) for name, split in rows.items()} == {"train": 4, "unknown": 2}
