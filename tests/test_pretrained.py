@@ -86,7 +86,9 @@ def test_what_names_a_model(shelved, shelf, tmp_path, monkeypatch):
     assert saved_processor("letters").to_dict() == saved_processor(str(shelf / "letters")).to_dict()
     for other in ("org/letters", "outputs/demo", "./letters", "Letters"):
         assert pretrained.resolve(other) == other
-    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters").mkdir()  # somebody's data
+    assert pretrained.resolve("letters") == str(shelf / "letters")
+    (tmp_path / "letters" / "config.json").write_text("{}")  # somebody's model
     assert pretrained.resolve("letters") == "letters"
 
 

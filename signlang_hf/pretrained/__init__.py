@@ -31,9 +31,9 @@ def path(name: str = DEFAULT) -> Path:
 
 
 def resolve(model: str) -> str:
-    """Anything that names a model, with a short name turned into its folder. A folder of that name in the working directory
-    goes first, as it does before a name on the Hub."""
-    return str(path(model)) if not Path(model).is_dir() and model in names() else model
+    """Anything that names a model, with a short name turned into its folder. A model's folder of that name in the working
+    directory goes first, as it does before a name on the Hub; a dataset's folder may be called as it likes."""
+    return str(path(model)) if model in names() and not (Path(model) / "config.json").is_file() else model
 
 
 def _is_complete(folder: Path) -> bool:
