@@ -10,7 +10,7 @@ word, with x and y. What was checked on all of them, and follows:
   :func:`~signlang_hf.landmarks.tracking.track_hands` (processor setting ``track_hands``) makes a right and a left hand
   of them. The face point is the detector's first, the signer's right eye.
 * The publisher left out frames without a face or a hand, so time has unmarked holes (one hand step in a hundred is a
-  jump). Some got through: in 492 rows of 363 clips (and 107 of 100 unknown ones), half of them at a clip's end, the only hand has all
+  jump). Some got through: in 492 rows of 363 clips (and 107 of 100 unknown ones), most of them a clip's first or last, the only hand has all
   its points at (0, 0). It is missing; the next smallest hand anywhere reaches 0.05.
 * The files hold no time. :data:`FPS` = 30 is what webcams deliver; hands then move as fast (9 palms a second in the
   fast tenth of a clip) as in other clips of known rate (7.5), which half or twice the rate would not give.
