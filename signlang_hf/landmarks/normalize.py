@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .layout import Layout
 from .sequence import LandmarkSequence
 
 NORMALIZATIONS: tuple[str, ...] = ("shoulder", "body", "centroid", "root", "palm", "none")
@@ -209,25 +210,31 @@ def mirror(sequence: LandmarkSequence) -> LandmarkSequence:
 
 
 def dominant_hand(sequence: LandmarkSequence) -> str | None:
-    """Which hand signs: ``left`` or ``right``; None when the layout has no sided hands or neither was seen.
+    """Which hand signs: ``left`` or ``right``; None when the layout has neither sided hands nor wrists, or no hand was seen.
 
     Each hand's activity is the share of frames in which it was seen plus the path length of its wrist in units of the
     larger path: a hand that is always there and moves wins over one that rests or is never found.
     """
-    parts = sequence.spec.parts
-    if "left_hand" not in parts or "right_hand" not in parts:
+    hands = [_hand(sequence.spec, side) for side in ("left", "right")]
+    if not all(hands):
         return None
     isotropic = sequence.isotropic() if sequence.size is not None else sequence
     share, path = [], []
-    for side in ("left_hand", "right_hand"):
-        wrist = isotropic.data[:, parts[side][0], :2]
-        steps = np.linalg.norm(np.diff(wrist, axis=0), axis=1)
-        share.append(sequence.part_seen(side).mean() if len(sequence) else 0.0)
+    for points in hands:
+        steps = np.linalg.norm(np.diff(isotropic.data[:, points[0], :2], axis=0), axis=1)
+        share.append(sequence.seen[:, list(points)].any(axis=1).mean() if len(sequence) else 0.0)
         path.append(float(np.nansum(steps)))
     if max(share) == 0:
         return None
     activity = np.array(share) + np.array(path) / (max(path) + _EPSILON)
     return "left" if activity[0] > activity[1] else "right"
+
+
+def _hand(spec: Layout, side: str) -> tuple[int, ...]:
+    """Positions of a hand's points, its wrist first; of the body's own wrist or hand where the layout has no more of it."""
+    if f"{side}_hand" in spec.parts:
+        return spec.parts[f"{side}_hand"]
+    return tuple(spec.index[point] for point in (f"{side}_wrist", f"{side}_hand") if point in spec.index)
 
 
 def normalize_side(sequence: LandmarkSequence, dominant: str = "right") -> LandmarkSequence:

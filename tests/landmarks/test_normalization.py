@@ -281,8 +281,17 @@ def test_dominant_hand(left, right, expected):
     assert dominant_hand(hands(left, right)) == expected
 
 
+def test_the_wrist_tells_in_layouts_without_fingers():
+    data = np.ones((10, 20, 3))
+    kinect = LandmarkSequence(data, "kinect-20")
+    data[:, kinect.spec.index["left_wrist"], 0] = moving
+    left = kinect.replace(data=data)
+    assert dominant_hand(left) == "left" and dominant_hand(mirror(left)) == "right"
+    np.testing.assert_array_equal(normalize_side(left).data, mirror(left).data)
+
+
 def test_dominant_hand_of_layouts_without_sided_hands():
-    assert dominant_hand(LandmarkSequence(np.ones((3, 20, 3)), "kinect-20")) is None
+    assert dominant_hand(LandmarkSequence(np.ones((3, 43, 2)), "dgs-43")) is None
     assert dominant_hand(body(0)) is None
 
 
