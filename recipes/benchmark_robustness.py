@@ -4,13 +4,15 @@
     accelerate launch recipes/benchmark_robustness.py --config recipes/configs/isl30_conv.yaml --data_dir ISL --cross_validate signer
 
 takes the arguments of the training and reads the models that it left below ``--output_dir``; nothing is trained. Every test clip
-suffers each disturbance of :mod:`signlang_hf.training.robustness` once, in its full size. The results go to
-``hub_cards/results/robustness.json`` with ``--benchmark robustness``.
+suffers each disturbance of :mod:`signlang_hf.training.robustness` once, in its full size. ``--mirror_margin`` reads every clip in the
+mirror as well, see :mod:`signlang_hf.pipelines.sides`. The results go to ``hub_cards/results/robustness.json`` with
+``--benchmark robustness``.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +35,20 @@ UNDISTURBED = "undisturbed"
 console = Console()
 
 
+@dataclass
+class SideArguments:
+    """Whether clips are read in the mirror as well."""
+
+    mirror_margin: float | None = field(
+        default=None,
+        metadata={"help": "Logits that a mirror image must be better known by to count; default: the model's own."},
+    )
+
+
 def main(argv: list[str] | None = None) -> dict[str, np.ndarray]:
     """Disturbance → (folds,) accuracies, each the mean over seeds."""
-    model_args, data_args, args = parse(argv)
+    _, data_args, args, sides = parse(argv, SideArguments)
+    margin = "model" if sides.mirror_margin is None else sides.mirror_margin
     if data_args.cross_validate is None:
         raise ValueError("The models of a cross-validation are measured; give --cross_validate as in their training.")
     accuracies: dict[str, list[float]] = {name: [] for name in (UNDISTURBED, *DISTURBANCES)}
@@ -51,7 +64,8 @@ def main(argv: list[str] | None = None) -> dict[str, np.ndarray]:
         for name in accuracies:
             correct = []
             for model, processor in models:
-                logits, labels = predict(model, processor, test, disturbance=DISTURBANCES.get(name))
+                disturbance = DISTURBANCES.get(name)
+                logits, labels = predict(model, processor, test, disturbance=disturbance, mirror_margin=margin)
                 correct.append(float((logits.argmax(axis=1) == labels).mean()))
             accuracies[name].append(float(np.mean(correct)))
         console.print(
@@ -64,10 +78,11 @@ def main(argv: list[str] | None = None) -> dict[str, np.ndarray]:
             "seeds": tuple(data_args.seeds or [args.seed]),
             "command": launch_command("recipes/benchmark_robustness.py", argv),
         }
-        model = f"{model_args.model_type}, {data_args.dataset}"
+        family = models[0][0].config.model_type
+        name = f"{family}, {data_args.dataset}" + ("" if margin == "model" else f", mirror margin {margin:g}")
         rows = [
-            ResultRow(model, name, "accuracy", float(values.mean()), clips, spread=float(values.std()), **shared)
-            for name, values in found.items()
+            ResultRow(name, split, "accuracy", float(values.mean()), clips, spread=float(values.std()), **shared)
+            for split, values in found.items()
         ]
         console.print(f"Wrote {save_results(data_args.benchmark, rows, replace=False)}")
     return found

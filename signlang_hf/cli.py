@@ -121,6 +121,12 @@ def recognize(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder, Hub id or a name from signlang models.")] = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many labels to show.")] = 5,
+    mirror_margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Try mirror images too, which count where so many logits ahead. Default: the model's own."
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
     webcam: Annotated[bool, typer.Option("--webcam", help="Recognise signs live, from a camera.")] = False,
     camera: Annotated[str, typer.Option(help="With --webcam: number of the camera, or a video in its place.")] = "0",
@@ -130,11 +136,13 @@ def recognize(
     """Say which sign each clip shows, or a camera sees. A clip that cannot be read is reported and skipped."""
     if webcam == bool(sources):
         raise typer.BadParameter("Give clips, or --webcam for a camera.", param_hint="SOURCES")
-    if webcam:
-        _watch(camera, load_pipeline(model), top_k, as_json, no_window)
-        return
     files = [file for source in sources or () for file in _expand(source)]
     pipe = load_pipeline(model)
+    if mirror_margin is not None:
+        pipe.model.config.mirror_margin = mirror_margin
+    if webcam:
+        _watch(camera, pipe, top_k, as_json, no_window)
+        return
     failed = 0
     for file in files:
         try:

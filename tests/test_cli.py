@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 from signlang_hf import __version__, list_layouts, load_landmarks
 from signlang_hf.cli import app
+from signlang_hf.landmarks.normalize import mirror
 from signlang_hf.video import read_video, write_video
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,6 +157,21 @@ def test_recognize_one_file(model, landmarks):
     (row,) = map(json.loads, signlang("recognize", landmarks / "a.npz", "--model", model, "--json").stdout.splitlines())
     assert row["file"] == str(landmarks / "a.npz") and [*row["predictions"][0]] == ["label", "score"]
     assert row["predictions"][0]["label"] in result.stdout
+
+
+def test_recognize_reads_mirror_images_when_asked(model, tmp_path):
+    clips = [tiny_clip(20, seed) for seed in range(4)]
+    files = [[clip.save(tmp_path / f"{side}-{seed}.npz") for seed, clip in enumerate(each)] for side, each in (
+        ("clip", clips), ("image", [mirror(clip) for clip in clips]),
+    )]  # fmt: skip
+
+    def scores(paths, *options):
+        lines = signlang("recognize", *paths, "--model", model, "--json", *options).stdout.splitlines()
+        return [json.loads(line)["predictions"][0]["score"] for line in lines]
+
+    assert scores(files[0]) != pytest.approx(scores(files[1]), abs=1e-3)
+    assert scores(files[0], "--mirror-margin", 0) == pytest.approx(scores(files[1], "--mirror-margin", 0), abs=1e-5)
+    assert signlang("recognize", files[0][0], "--model", model, "--mirror-margin", -1).exit_code == 2
 
 
 def test_recognize_folders_and_files_in_order(model, landmarks, tmp_path):

@@ -209,25 +209,32 @@ def mirror(sequence: LandmarkSequence) -> LandmarkSequence:
     return sequence._with(data=data, visibility=sequence.visibility[:, order], world=world)
 
 
-def dominant_hand(sequence: LandmarkSequence) -> str | None:
-    """Which hand signs: ``left`` or ``right``; None when the layout has neither sided hands nor wrists, or no hand was seen.
+def hand_lead(sequence: LandmarkSequence) -> float | None:
+    """How much more the right hand signs than the left, in [-3, 3]; below 0 the left one signs. None when the layout has
+    neither sided hands nor wrists, or no hand was seen.
 
-    Each hand's activity is the share of frames in which it was seen plus the path length of its wrist in units of the
-    larger path: a hand that is always there and moves wins over one that rests or is never found.
+    Each hand's activity is the share of frames in which it was seen, plus the path length of its wrist in units of the
+    larger path, plus the share of frames in which it is the higher of the two: a hand that is always there, moves and is
+    raised wins over one that rests or is never found. In signs of two equal hands height decides more steadily than movement.
     """
     hands = [_hand(sequence.spec, side) for side in ("left", "right")]
     if not all(hands):
         return None
     isotropic = sequence.isotropic() if sequence.size is not None else sequence
-    share, path = [], []
-    for points in hands:
-        steps = np.linalg.norm(np.diff(isotropic.data[:, points[0], :2], axis=0), axis=1)
-        share.append(sequence.seen[:, list(points)].any(axis=1).mean() if len(sequence) else 0.0)
-        path.append(float(np.nansum(steps)))
+    wrists = [isotropic.data[:, points[0], :2] for points in hands]
+    share = [sequence.seen[:, list(points)].any(axis=1).mean() if len(sequence) else 0.0 for points in hands]
     if max(share) == 0:
         return None
-    activity = np.array(share) + np.array(path) / (max(path) + _EPSILON)
-    return "left" if activity[0] > activity[1] else "right"
+    path = [float(np.nansum(np.linalg.norm(np.diff(wrist, axis=0), axis=1))) for wrist in wrists]
+    higher = [np.mean(this[:, 1] < other[:, 1]) for this, other in (wrists, wrists[::-1])]  # y points down
+    left, right = np.array(share) + np.array(path) / (max(path) + _EPSILON) + higher
+    return float(right - left)
+
+
+def dominant_hand(sequence: LandmarkSequence) -> str | None:
+    """Which hand signs, see :func:`hand_lead`: ``left`` or ``right``, or None."""
+    lead = hand_lead(sequence)
+    return None if lead is None else "left" if lead < 0 else "right"
 
 
 def _hand(spec: Layout, side: str) -> tuple[int, ...]:

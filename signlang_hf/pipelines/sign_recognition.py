@@ -22,17 +22,21 @@ from transformers import Pipeline
 from transformers.utils import logging
 
 from ..landmarks import LandmarkSequence
+from ..landmarks.normalize import hand_lead, mirror
 from ..metrics.open_set.open_set import knownness
 from ..pose import PoseEstimator, default_estimator
 from ..video import VideoWarning
 from .inputs import to_landmarks, with_clock_and_size
+from .sides import mirror_image_wins
 
 logger = logging.get_logger(__name__)
 
 UNKNOWN = "unknown"
 """The label of a clip that shows no sign of the vocabulary."""
+_IN_THE_MIRROR = "mirrored_"  # before the names of a mirror image's inputs
 _SHORTEST = 3  # frames; with fewer there is no change of movement
-_ARGUMENTS = ("top_k", "threshold", "return_embedding", "fps")
+_ARGUMENTS = ("top_k", "threshold", "mirror_margin", "return_embedding", "fps")
+_OF_THE_MODEL = "model"  # what an argument is called that the model's configuration decides
 
 
 class SignRecognitionPipeline(Pipeline):
@@ -45,6 +49,9 @@ class SignRecognitionPipeline(Pipeline):
         top_k: how many labels to return, best first (default 5).
         threshold: a clip that looks less known than this is answered ``unknown``: a number on the scale of the model's
             ``unknown_score``, None to accept every clip, or "model" (default) for the model's own ``unknown_threshold``.
+        mirror_margin: a number reads the clip's mirror image as well, for left-handed signers and mirrored cameras, and answers
+            for it where it is so many logits better known (0 treats both alike); None reads the clip alone; "model" (default)
+            does as the model's own ``mirror_margin`` says.
         return_embedding: also return the clip's embedding.
         fps: frame rate of bare frames, 25 by default.
         batch_size: clips per forward pass.
@@ -107,19 +114,27 @@ class SignRecognitionPipeline(Pipeline):
             raise TypeError(
                 f"sign-recognition does not know {', '.join(foreign)}; it takes {', '.join(_ARGUMENTS)} and batch_size."
             )
-        # None means "not said", but for the threshold, where it is an answer.
-        given = {name: value for name, value in given.items() if value is not None or name == "threshold"}
+        # None means "not said", but for those where it is an answer.
+        given = {
+            name: value for name, value in given.items() if value is not None or name in ("threshold", "mirror_margin")
+        }
         if given.get("top_k", 1) < 1:
             raise ValueError(f"top_k is {given['top_k']}; it must be at least 1.")
         if not 0 < given.get("fps", 25) < math.inf:
             raise ValueError(f"fps is {given['fps']}; it must be a positive number.")
         if "threshold" in given:
             self._check_threshold(given["threshold"])
-        steps = (("fps",), ("return_embedding",), ("top_k", "threshold", "return_embedding"))
+        if "mirror_margin" in given:
+            _check_margin(given["mirror_margin"])
+        steps = (
+            ("fps", "mirror_margin"),
+            ("return_embedding", "mirror_margin"),
+            ("top_k", "threshold", "return_embedding"),
+        )
         return tuple({name: given[name] for name in names if name in given} for names in steps)
 
     def _check_threshold(self, threshold: Any) -> None:
-        if threshold is None or threshold == "model":
+        if threshold is None or threshold == _OF_THE_MODEL:
             return
         if isinstance(threshold, (bool, str)) or not math.isfinite(threshold):
             raise ValueError(
@@ -137,20 +152,45 @@ class SignRecognitionPipeline(Pipeline):
     def _temperature(self) -> float:
         return getattr(self.model.config, "logit_temperature", 1.0)
 
-    def preprocess(self, inputs: Any, fps: float | None = None) -> dict[str, torch.Tensor]:
+    def _margin(self, given: float | str | None) -> float | None:
+        return getattr(self.model.config, "mirror_margin", None) if given == _OF_THE_MODEL else given
+
+    def preprocess(
+        self, inputs: Any, fps: float | None = None, mirror_margin: float | str | None = _OF_THE_MODEL
+    ) -> dict[str, torch.Tensor]:
         processor = self.feature_extractor
         sequence = to_landmarks(inputs, lambda: self.estimator, layout=processor.layout, fps=fps)
         _warn_of_short(sequence)
-        features = processor(sequence, return_tensors="pt")
-        # A tensor, because only tensors can be batched with the rest.
-        return {**features, "person_seen": torch.tensor([bool(sequence.seen.any())])}
+        # Tensors all, because only they can be batched.
+        result = {**processor(sequence, return_tensors="pt"), "person_seen": torch.tensor([bool(sequence.seen.any())])}
+        if self._margin(mirror_margin) is not None:
+            image = processor(mirror(sequence), return_tensors="pt")
+            result.update({_IN_THE_MIRROR + name: value for name, value in image.items()})
+            result["lead"] = torch.tensor([hand_lead(sequence) or 0.0])
+        return result
 
     def _forward(
-        self, model_inputs: dict[str, torch.Tensor], return_embedding: bool = False
+        self,
+        model_inputs: dict[str, torch.Tensor],
+        return_embedding: bool = False,
+        mirror_margin: float | str | None = _OF_THE_MODEL,
     ) -> dict[str, torch.Tensor]:
-        person_seen = model_inputs.pop("person_seen")
-        output = self.model(**model_inputs)
-        result = {"logits": output.logits, "person_seen": person_seen}
+        person_seen, lead = model_inputs.pop("person_seen"), model_inputs.pop("lead", None)
+        sides = [{}, {}]
+        for name, value in model_inputs.items():
+            sides[name.startswith(_IN_THE_MIRROR)][name.removeprefix(_IN_THE_MIRROR)] = value
+        result = self._read(sides[0], return_embedding)
+        if lead is not None:
+            image = self._read(sides[1], return_embedding)
+            logits = [side["logits"].float().cpu().numpy() for side in (result, image)]
+            wins = torch.from_numpy(mirror_image_wins(*logits, lead.cpu().numpy(), self._margin(mirror_margin)))
+            wins = wins.to(lead.device).unsqueeze(1)
+            result = {name: torch.where(wins, image[name], value) for name, value in result.items()}
+        return {**result, "person_seen": person_seen}
+
+    def _read(self, inputs: dict[str, torch.Tensor], return_embedding: bool) -> dict[str, torch.Tensor]:
+        output = self.model(**inputs)
+        result = {"logits": output.logits}
         if return_embedding:
             embedding = getattr(output, "embedding", None)
             if embedding is None:
@@ -162,11 +202,11 @@ class SignRecognitionPipeline(Pipeline):
         self,
         model_outputs: dict[str, torch.Tensor],
         top_k: int = 5,
-        threshold: float | str | None = "model",
+        threshold: float | str | None = _OF_THE_MODEL,
         return_embedding: bool = False,
     ) -> list[dict[str, Any]] | dict[str, Any]:
         seen = bool(model_outputs["person_seen"].all())
-        if threshold == "model":
+        if threshold == _OF_THE_MODEL:
             threshold = getattr(self.model.config, "unknown_threshold", None)
         if seen:
             predictions = self._ranked(model_outputs["logits"].float(), threshold)[:top_k]
@@ -190,6 +230,15 @@ class SignRecognitionPipeline(Pipeline):
         scores, labels = (known * (logits[0] / self._temperature).softmax(-1)).sort(descending=True, stable=True)
         names = self.model.config.id2label
         return first + [{"label": names[i], "score": score} for i, score in zip(labels.tolist(), scores.tolist())]
+
+
+def _check_margin(margin: Any) -> None:
+    if margin is None or margin == _OF_THE_MODEL:
+        return
+    if isinstance(margin, (bool, str)) or not 0 <= margin < math.inf:
+        raise ValueError(
+            f"mirror_margin is {margin!r}; it must be a number of logits (0 or more), None (read the clip alone) or 'model'."
+        )
 
 
 def _log_odds(probability: float) -> float:

@@ -12,7 +12,9 @@ import torch
 from tqdm.auto import tqdm
 
 from ..landmarks.files import atomic_write
+from ..landmarks.normalize import hand_lead, mirror
 from ..metrics.sign_recognition.sign_recognition import sign_recognition
+from ..pipelines.sides import mirror_image_wins
 from .clips import ClipCollator, ClipDataset
 from .reports import confusion_matrix, per_class_table
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, SequenceFeatureExtractor
 
+    from ..landmarks import LandmarkSequence
     from .robustness import Disturbance
 
 
@@ -56,6 +59,7 @@ def predict(
     batch_size: int = 32,
     progress: bool = True,
     disturbance: Disturbance | None = None,
+    mirror_margin: float | str | None = "model",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, C) of every clip and true classes (N,), both in the model's order of labels.
 
@@ -63,13 +67,33 @@ def predict(
         model, processor: which belong together.
         rows: landmark dataset with ``label``.
         disturbance: what every clip suffers before the processor sees it, see :mod:`.robustness`.
+        mirror_margin: a number reads the clips' mirror images as well, which count where they are so many logits better known
+            (see :mod:`..pipelines.sides`); None reads the clips alone; "model" does as the model's configuration says.
 
     Raises:
         ValueError: the dataset and the model disagree about labels, or a clip cannot be featurised.
     """
     positions = label_positions(model, label_names(rows))
-    clips = ClipDataset(rows, processor, disturbance, labels=positions)
-    return _run(model, ClipCollator(processor), clips, batch_size, progress)
+
+    def run(change: Disturbance | None) -> tuple[np.ndarray, np.ndarray]:
+        clips = ClipDataset(rows, processor, change, labels=positions)
+        return _run(model, ClipCollator(processor), clips, batch_size, progress)
+
+    logits, labels = run(disturbance)
+    if mirror_margin == "model":
+        mirror_margin = getattr(model.config, "mirror_margin", None)
+    if mirror_margin is None:
+        return logits, labels
+    leads: list[float] = []
+
+    def turned(sequence: LandmarkSequence, rng: np.random.Generator) -> LandmarkSequence:
+        sequence = sequence if disturbance is None else disturbance(sequence, rng)
+        leads.append(hand_lead(sequence) or 0.0)
+        return mirror(sequence)
+
+    mirrored, _ = run(turned)
+    wins = mirror_image_wins(logits, mirrored, np.array(leads), mirror_margin)
+    return np.where(wins[:, None], mirrored, logits), labels
 
 
 def predict_unknown(

@@ -288,7 +288,11 @@ def test_a_dataset_dict_is_not_a_list_of_files(pipe):
         ({"fps": 0}, ValueError, "fps is 0; it must be a positive number"),
         ({"fps": -5}, ValueError, "fps is -5"),
         ({"fps": float("nan")}, ValueError, "fps is nan"),
-        ({"topk": 3}, TypeError, "does not know topk; it takes top_k, threshold, return_embedding, fps and batch_size"),
+        (
+            {"topk": 3},
+            TypeError,
+            "does not know topk; it takes top_k, threshold, mirror_margin, return_embedding, fps and batch_size",
+        ),
         ({"function_to_apply": "none", "max_length": 3}, TypeError, "does not know function_to_apply, max_length"),
     ],
 )

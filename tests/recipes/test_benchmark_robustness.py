@@ -30,6 +30,10 @@ def test_finished_folds_are_measured_under_every_disturbance(tiny_signs, tmp_pat
     trained = [json.loads((tmp_path / "out" / fold / "results.json").read_text()) for fold in ("anna", "ben")]
     assert found["undisturbed"].tolist() == pytest.approx([run["metrics"]["accuracy"] for run in trained])
     assert "30 % of frames dropped" in capsys.readouterr().out
+    both = tiny_signs.main([*words, "--mirror_margin", "0"], RECIPE)
+    assert both["mirrored signer"].tolist() == pytest.approx(both["undisturbed"].tolist())
+    models = {row.model for row in load_results("robustness")}
+    assert models == {"signlang_transformer, landmark_folder", "signlang_transformer, landmark_folder, mirror margin 0"}
 
 
 def test_what_is_missing_is_said(tiny_signs, tmp_path):

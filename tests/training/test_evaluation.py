@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 from signlang_hf import cli
 from signlang_hf.data import load_dataset
+from signlang_hf.landmarks.normalize import hand_lead, mirror
+from signlang_hf.landmarks.rows import to_sequence
+from signlang_hf.pipelines.sides import mirror_image_wins
 from signlang_hf.training.evaluation import label_names, label_positions, predict
 
 
@@ -33,6 +36,24 @@ def test_predictions_are_those_of_the_model_clip_by_clip(trained, held_out):
         with torch.no_grad():
             alone = model(**processor(held_out[index], return_tensors="pt")).logits[0]
         np.testing.assert_allclose(logits[index], alone.numpy(), atol=1e-4)
+
+
+def test_mirror_images_count_as_in_the_pipeline(trained, held_out, monkeypatch):
+    model, processor = trained.trainer.model, trained.trainer.processing_class
+    alone, references = predict(model, processor, held_out, progress=False)
+    turned = lambda sequence, rng: mirror(sequence)  # noqa: E731
+    image, _ = predict(model, processor, held_out, progress=False, disturbance=turned)
+    leads = np.array([hand_lead(to_sequence(row)) for row in held_out])
+    expected = np.where(mirror_image_wins(alone, image, leads, 0.0)[:, None], image, alone)
+    monkeypatch.setattr(model.config, "mirror_margin", 0.0)
+    found, same = predict(model, processor, held_out, batch_size=5, progress=False)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_array_equal(same, references)
+    # What is mirrored before gets the same answer, and None reads the clips alone.
+    np.testing.assert_allclose(
+        predict(model, processor, held_out, progress=False, disturbance=turned)[0], found, atol=1e-4
+    )
+    np.testing.assert_array_equal(predict(model, processor, held_out, progress=False, mirror_margin=None)[0], alone)
 
 
 def test_labels_are_matched_by_name_not_by_number(trained, held_out):

@@ -22,6 +22,8 @@ class SignEnsembleConfig(PretrainedConfig):
         unknown_threshold: a clip whose knownness (see ``unknown_score``) is below it shows no sign of the vocabulary; None
             accepts every clip.
         unknown_score: how known a clip is: ``probability``, ``logit`` or ``energy``, as in the keypoint models.
+        mirror_margin: the clip's mirror image is read as well and counts where it is so many logits better known, as in the keypoint
+            models; None reads the clip alone.
 
     Raises:
         ValueError: a setting that no ensemble can have, in one sentence.
@@ -41,6 +43,7 @@ class SignEnsembleConfig(PretrainedConfig):
         logit_temperature: float = 1.0,
         unknown_threshold: float | None = None,
         unknown_score: str = "probability",
+        mirror_margin: float | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.pop("input_size", None)  # follows from the members; the saved copy is for readers
@@ -55,6 +58,7 @@ class SignEnsembleConfig(PretrainedConfig):
         self.logit_temperature = logit_temperature
         self.unknown_threshold = unknown_threshold
         self.unknown_score = unknown_score
+        self.mirror_margin = mirror_margin
         super().__init__(**kwargs)
         self.check()
 
@@ -81,6 +85,8 @@ class SignEnsembleConfig(PretrainedConfig):
             raise ValueError(f"logit_temperature is {self.logit_temperature}; it must be positive.")
         if self.unknown_score not in ("probability", "logit", "energy"):
             raise ValueError(f"unknown_score is {self.unknown_score!r}; it must be 'probability', 'logit' or 'energy'.")
+        if self.mirror_margin is not None and not self.mirror_margin >= 0:
+            raise ValueError(f"mirror_margin is {self.mirror_margin}; it must be None or at least 0.")
 
 
 __all__ = ["SignEnsembleConfig"]

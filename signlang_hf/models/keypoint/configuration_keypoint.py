@@ -27,6 +27,8 @@ class SignKeypointConfig(PretrainedConfig):
             accepts every clip.
         unknown_score: how known a clip is: ``probability`` (largest calibrated softmax probability, Hendrycks & Gimpel 2017),
             ``logit`` (largest logit) or ``energy`` (log-sum-exp of the logits, Liu et al. 2020).
+        mirror_margin: the clip's mirror image is read as well, for left-handed signers and mirrored cameras, and counts where it
+            is so many logits better known; None reads the clip alone.
         initializer_range: standard deviation of the initial weights of linear layers and convolutions. None draws them from
             ± 1 / sqrt(inputs of the layer), as PyTorch does; the 0.02 of large language models is too little for small ones.
         layer_norm_eps: epsilon of the layer norms.
@@ -54,6 +56,7 @@ class SignKeypointConfig(PretrainedConfig):
         logit_temperature: float = 1.0,
         unknown_threshold: float | None = None,
         unknown_score: str = "probability",
+        mirror_margin: float | None = None,
         initializer_range: float | None = None,
         layer_norm_eps: float = 1e-5,
         **kwargs: Any,
@@ -69,6 +72,7 @@ class SignKeypointConfig(PretrainedConfig):
         self.logit_temperature = logit_temperature
         self.unknown_threshold = unknown_threshold
         self.unknown_score = unknown_score
+        self.mirror_margin = mirror_margin
         self.initializer_range = initializer_range
         self.layer_norm_eps = layer_norm_eps
         super().__init__(**kwargs)
@@ -90,6 +94,8 @@ class SignKeypointConfig(PretrainedConfig):
             raise ValueError(f"logit_temperature is {self.logit_temperature}; it must be positive.")
         if self.unknown_score not in ("probability", "logit", "energy"):
             raise ValueError(f"unknown_score is {self.unknown_score!r}; it must be 'probability', 'logit' or 'energy'.")
+        if self.mirror_margin is not None and not self.mirror_margin >= 0:
+            raise ValueError(f"mirror_margin is {self.mirror_margin}; it must be None or at least 0.")
 
 
 __all__ = ["SignKeypointConfig"]
