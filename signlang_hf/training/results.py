@@ -202,7 +202,7 @@ def results_table(rows: Iterable[ResultRow]) -> str:
 
 def comparison_table(rows: Iterable[ResultRow]) -> str:
     """Markdown table with one line a model and one column for each metric and split, best first by the first column. The split
-    of most columns is said once, below the table; seeds have a column where they differ."""
+    of most columns is said once, below the table, and so is a metric that all share; seeds have a column where they differ."""
     rows = list(rows)
     if not rows:
         raise ValueError("No rows to show.")
@@ -214,7 +214,11 @@ def comparison_table(rows: Iterable[ResultRow]) -> str:
     if times == 1:
         common = ""
     names = [metric.replace("_", " ") for metric, _ in columns]
-    titles = [name if split == common else f"{name} ({split})" for name, (_, split) in zip(names, columns)]
+    one_metric = len(set(names)) == 1 < len(columns)
+    titles = [
+        split if one_metric else name if split == common else f"{name} ({split})"
+        for name, (_, split) in zip(names, columns)
+    ]
     seeds = {model: max(len(row.seeds) for row in rows if row.model == model) for model in models}
     show_seeds = len({count for count in seeds.values() if count}) > 1
     lines = ["| " + " | ".join(["Model", *titles, *(["seeds"] if show_seeds else [])]) + " |"]
@@ -225,6 +229,8 @@ def comparison_table(rows: Iterable[ResultRow]) -> str:
         if show_seeds:
             values.append(str(seeds[model] or ""))
         lines.append("| " + " | ".join([model, *values]) + " |")
+    if one_metric:
+        return "\n".join([*lines, "", f"Metric: {names[0]}.", *_how(rows)])
     said = [f"Split: {common}{' where a column names no other' if times < len(columns) else ''}."] if common else []
     return "\n".join([*lines, "", *said, *_how(rows)])
 

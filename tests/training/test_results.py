@@ -182,6 +182,13 @@ def test_comparison_has_one_line_a_model_best_first():
         comparison_table([])
 
 
+def test_comparison_names_one_metric_once():
+    mirrored = replace(ROW, split="mirrored", value=0.5, spread=None)
+    head, _, *rest = comparison_table([ROW, mirrored]).splitlines()
+    assert head == "| Model | mean of 16 languages | mirrored |"
+    assert rest[:3] == ["| signlang_transformer | 63.2 % ± 8.1 | 50.0 % |", "", "Metric: top1."]
+
+
 def test_comparison_shows_seeds_where_they_differ():
     once = replace(ROW, model="once", seeds=(0,), value=0.6)
     lines = comparison_table([ROW, once, BASELINE]).splitlines()
