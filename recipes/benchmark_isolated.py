@@ -195,13 +195,14 @@ def in_turns(passes: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.
 
 
 def show(rows: list[ResultRow]) -> None:
-    """Print a line a measure and a column a model."""
-    models = list(dict.fromkeys(row.model for row in rows))
-    table = Table("", *models)
-    for metric, split in dict.fromkeys((row.metric, row.split) for row in rows):
-        found = {row.model: row for row in rows if (row.metric, row.split) == (metric, split)}
-        cells = (format_value(found[model]) if model in found else "" for model in models)
-        table.add_row(f"{metric.replace('_', ' ')}, {split}", *cells)
+    """Print a line a model and a column a measure."""
+    measures = list(dict.fromkeys((row.metric, row.split) for row in rows))
+    cells = {(row.model, row.metric, row.split): format_value(row) for row in rows}
+    splits = [f"\n{split}" if metric == "clip_ms" else "" for metric, split in measures]
+    heads = (metric.replace("_", " ") + split for (metric, _), split in zip(measures, splits))
+    table = Table("model", *heads, title=rows[0].split)
+    for model in dict.fromkeys(row.model for row in rows):
+        table.add_row(model, *(cells.get((model, *measure), "") for measure in measures))
     console.print(table)
 
 
