@@ -186,7 +186,7 @@ def test_recognize_folders_and_files_in_order(model, landmarks, tmp_path):
 
 
 def test_recognize_reports_a_bad_file_and_goes_on(model, landmarks, monkeypatch):
-    monkeypatch.setattr("signlang_hf.pipelines.sign_recognition.default_estimator", CheapEstimator)
+    monkeypatch.setattr("signlang_hf.pipelines.clip_pipeline.default_estimator", CheapEstimator)
     (landmarks / "ab.npz").write_text("no landmarks")
     words = ["recognize", landmarks, landmarks / "missing.mp4", "--model", model]
     result = signlang(*words)
@@ -203,7 +203,7 @@ def test_recognize_reports_a_bad_file_and_goes_on(model, landmarks, monkeypatch)
 
 
 def test_recognize_fails_if_every_clip_does(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("signlang_hf.pipelines.sign_recognition.default_estimator", CheapEstimator)
+    monkeypatch.setattr("signlang_hf.pipelines.clip_pipeline.default_estimator", CheapEstimator)
     (tmp_path / "bad.npz").write_text("no landmarks")
     refused(signlang("recognize", tmp_path / "bad.npz", "--model", model), "bad.npz: ")
     result = signlang("recognize", tmp_path / "bad.npz", tmp_path / "none.mp4", "--model", model, "--json")
@@ -221,7 +221,7 @@ def test_recognize_says_that_nobody_was_found(model, tmp_path):
 
 
 def test_recognize_prints_a_warning_as_one_line(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("signlang_hf.pipelines.sign_recognition.default_estimator", CheapEstimator)
+    monkeypatch.setattr("signlang_hf.pipelines.clip_pipeline.default_estimator", CheapEstimator)
     dark = write_video(tmp_path / "dark.mp4", np.zeros((4, 48, 64, 3), np.uint8))
     result = signlang("recognize", dark, "--model", model)
     assert result.exit_code == 0

@@ -12,21 +12,17 @@ always sums to 1 over all labels, and its order is that of its scores.
 from __future__ import annotations
 
 import math
-import os
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import Pipeline
 from transformers.utils import logging
 
 from ..landmarks import LandmarkSequence
 from ..landmarks.normalize import hand_lead, mirror
 from ..metrics.open_set.open_set import knownness
-from ..pose import PoseEstimator, default_estimator
 from ..video import VideoWarning
-from .inputs import to_landmarks, with_clock_and_size
+from .clip_pipeline import NOBODY, ClipPipeline, dealt
 from .sides import mirror_image_wins
 
 logger = logging.get_logger(__name__)
@@ -35,11 +31,10 @@ UNKNOWN = "unknown"
 """The label of a clip that shows no sign of the vocabulary."""
 _IN_THE_MIRROR = "mirrored_"  # before the names of a mirror image's inputs
 _SHORTEST = 3  # frames; with fewer there is no change of movement
-_ARGUMENTS = ("top_k", "threshold", "mirror_margin", "return_embedding", "fps")
 _OF_THE_MODEL = "model"  # what an argument is called that the model's configuration decides
 
 
-class SignRecognitionPipeline(Pipeline):
+class SignRecognitionPipeline(ClipPipeline):
     """Isolated sign recognition on anything that shows one sign.
 
     Input, one or a list of: a video or image file (path, URL, bytes), a ``.npz``/``.pose``/``.npy`` landmark file, RGB frames
@@ -68,70 +63,23 @@ class SignRecognitionPipeline(Pipeline):
         >>> pipe("clip.mp4", top_k=3)
     """
 
-    _load_processor = False
-    _load_feature_extractor = True
-    _load_image_processor = False
-    _load_video_processor = False
-    _load_tokenizer = False
-
-    def __init__(self, *args: Any, estimator: PoseEstimator | None = None, **kwargs: Any) -> None:
-        self._estimator = estimator
-        super().__init__(*args, **kwargs)
-        if not hasattr(self.feature_extractor, "layout"):
-            given = "none" if self.feature_extractor is None else type(self.feature_extractor).__name__
-            raise ValueError(f"sign-recognition needs a SignKeypointProcessor as feature_extractor; got {given}.")
-        size = getattr(self.model.config, "input_size", None)
-        if size is not None and size != self.feature_extractor.feature_size:
-            raise ValueError(
-                f"The model takes {size} features a frame, the processor makes {self.feature_extractor.feature_size}; "
-                "they were not saved together."
-            )
-
-    @property
-    def estimator(self) -> PoseEstimator:
-        """The pose estimator; made when the first picture comes in, so landmark files never need one."""
-        if self._estimator is None:
-            self._estimator = default_estimator()
-        return self._estimator
-
-    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
-        inputs = with_clock_and_size(inputs)
-        if type(inputs).__module__.partition(".")[0] == "datasets" and not isinstance(inputs, Mapping):
-            return list(super().__call__((row for row in inputs), **kwargs))  # lazily, row by row
-        if isinstance(inputs, (list, tuple)) and len(inputs) == 0:
-            return []
-        return super().__call__(list(inputs) if isinstance(inputs, tuple) else inputs, **kwargs)
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Save model and processor. Unlike in transformers the pipeline's code stays here: a folder that brings its own
-        would only load with ``trust_remote_code=True``."""
-        self.model.save_pretrained(save_directory, **kwargs)
-        self.feature_extractor.save_pretrained(save_directory, **kwargs)
+    task_name = "sign-recognition"
+    arguments = ("top_k", "threshold", "mirror_margin", "return_embedding", "fps")
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        foreign = [name for name in given if name not in _ARGUMENTS]
-        if foreign:
-            raise TypeError(
-                f"sign-recognition does not know {', '.join(foreign)}; it takes {', '.join(_ARGUMENTS)} and batch_size."
-            )
-        # None means "not said", but for those where it is an answer.
-        given = {
-            name: value for name, value in given.items() if value is not None or name in ("threshold", "mirror_margin")
-        }
+        given = self._given(given, nullable=("threshold", "mirror_margin"))
         if given.get("top_k", 1) < 1:
             raise ValueError(f"top_k is {given['top_k']}; it must be at least 1.")
-        if not 0 < given.get("fps", 25) < math.inf:
-            raise ValueError(f"fps is {given['fps']}; it must be a positive number.")
         if "threshold" in given:
             self._check_threshold(given["threshold"])
         if "mirror_margin" in given:
             _check_margin(given["mirror_margin"])
-        steps = (
+        return dealt(
+            given,
             ("fps", "mirror_margin"),
             ("return_embedding", "mirror_margin"),
             ("top_k", "threshold", "return_embedding"),
         )
-        return tuple({name: given[name] for name in names if name in given} for names in steps)
 
     def _check_threshold(self, threshold: Any) -> None:
         if threshold is None or threshold == _OF_THE_MODEL:
@@ -159,7 +107,7 @@ class SignRecognitionPipeline(Pipeline):
         self, inputs: Any, fps: float | None = None, mirror_margin: float | str | None = _OF_THE_MODEL
     ) -> dict[str, torch.Tensor]:
         processor = self.feature_extractor
-        sequence = to_landmarks(inputs, lambda: self.estimator, layout=processor.layout, fps=fps)
+        sequence = self.landmarks(inputs, fps)
         _warn_of_short(sequence)
         # Tensors all, because only they can be batched.
         result = {**processor(sequence, return_tensors="pt"), "person_seen": torch.tensor([bool(sequence.seen.any())])}
@@ -211,7 +159,7 @@ class SignRecognitionPipeline(Pipeline):
         if seen:
             predictions = self._ranked(model_outputs["logits"].float(), threshold)[:top_k]
         else:
-            predictions = [{"label": None, "score": 0.0, "message": "Nobody was found in this clip."}]
+            predictions = [{"label": None, "score": 0.0, "message": NOBODY}]
         if not return_embedding:
             return predictions
         embedding = model_outputs["embedding"][0].float().tolist() if seen else None

@@ -63,7 +63,7 @@ def test_landmark_files_need_no_estimator(pipe, expected, agrees, estimator, tmp
 
 
 def test_the_real_estimator_is_not_even_made_for_landmarks(model_folder, monkeypatch):
-    import signlang_hf.pipelines.sign_recognition as module
+    import signlang_hf.pipelines.clip_pipeline as module
 
     def refuse():
         raise AssertionError("the pose estimator was asked for")

@@ -68,7 +68,7 @@ def test_one_frame_is_enough(pipe):
 
 
 def test_the_estimator_is_made_once(loaded, monkeypatch):
-    import signlang_hf.pipelines.sign_recognition as module
+    import signlang_hf.pipelines.clip_pipeline as module
 
     made = []
     monkeypatch.setattr(module, "default_estimator", lambda: made.append(CheapEstimator()) or made[-1])

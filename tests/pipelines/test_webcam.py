@@ -195,7 +195,7 @@ def recognize(*words: object) -> Result:
 @pytest.fixture
 def signer(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setattr("signlang_hf.pipelines.sign_recognition.default_estimator", lambda: ScriptedSigner(TWO_SIGNS))
+    monkeypatch.setattr("signlang_hf.pipelines.clip_pipeline.default_estimator", lambda: ScriptedSigner(TWO_SIGNS))
 
 
 def test_command_on_a_video(signer, model_folder, video):

@@ -1,0 +1,115 @@
+"""What all pipelines that look at clips share: how inputs come in, who finds the landmarks, and how a folder is saved.
+
+Design decisions:
+
+* The pose estimator is made when the first picture comes in, so landmark files never need one.
+* A dataset is gone through lazily, row by row: clips of a long one need not fit into memory.
+* Model and processor that were not saved together are refused when the pipeline is made, not at the first clip.
+* A misspelt call argument is an error. transformers would pass it over in silence.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from transformers import Pipeline
+
+from ..landmarks import LandmarkSequence
+from ..pose import PoseEstimator, default_estimator
+from .inputs import to_landmarks, with_clock_and_size
+
+NOBODY = "Nobody was found in this clip."
+"""The message of an answer about a clip that shows no person."""
+
+
+class ClipPipeline(Pipeline):
+    """Base of the pipelines that take clips: a video or image file (path, URL, bytes), a ``.npz``/``.pose``/``.npy`` landmark
+    file, RGB frames (T, H, W, 3) uint8, one RGB image, a ``LandmarkSequence``, a dataset row; or a list, a dataset or one of
+    its columns.
+
+    Args:
+        estimator: finds landmarks in pictures; default: MediaPipe, made when it is needed.
+
+    Raises:
+        ValueError: no processor of ours, or one that makes other features than the model takes.
+    """
+
+    task_name: ClassVar[str]
+    """Name under which the pipeline is registered, for messages."""
+    arguments: ClassVar[tuple[str, ...]]
+    """Call arguments that the pipeline knows."""
+    needs: ClassVar[str] = "SignKeypointProcessor"
+    """Which processor goes with the model, for messages."""
+
+    _load_processor = False
+    _load_feature_extractor = True
+    _load_image_processor = False
+    _load_video_processor = False
+    _load_tokenizer = False
+
+    def __init__(self, *args: Any, estimator: PoseEstimator | None = None, **kwargs: Any) -> None:
+        self._estimator = estimator
+        super().__init__(*args, **kwargs)
+        self._check_processor()
+
+    def _check_processor(self) -> None:
+        if not hasattr(self.feature_extractor, "layout"):
+            given = "none" if self.feature_extractor is None else type(self.feature_extractor).__name__
+            raise ValueError(f"{self.task_name} needs a {self.needs} as feature_extractor; got {given}.")
+        size = getattr(self.model.config, "input_size", None)
+        if size is not None and size != self.feature_extractor.feature_size:
+            raise ValueError(
+                f"The model takes {size} features a frame, the processor makes {self.feature_extractor.feature_size}; "
+                "they were not saved together."
+            )
+
+    @property
+    def estimator(self) -> PoseEstimator:
+        """The pose estimator; made when the first picture comes in, so landmark files never need one."""
+        if self._estimator is None:
+            self._estimator = default_estimator()
+        return self._estimator
+
+    def landmarks(self, clip: Any, fps: float | None = None) -> LandmarkSequence:
+        """Landmarks of one input, in the layout that it has or that the estimator finds; errors as
+        :func:`~signlang_hf.pipelines.inputs.to_landmarks`."""
+        return to_landmarks(clip, lambda: self.estimator, layout=self.feature_extractor.layout, fps=fps)
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        inputs = with_clock_and_size(inputs)
+        if type(inputs).__module__.partition(".")[0] == "datasets" and not isinstance(inputs, Mapping):
+            return list(super().__call__((row for row in inputs), **kwargs))  # lazily, row by row
+        if isinstance(inputs, (list, tuple)) and len(inputs) == 0:
+            return []
+        return super().__call__(list(inputs) if isinstance(inputs, tuple) else inputs, **kwargs)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Save model and processor. Unlike in transformers the pipeline's code stays here: a folder that brings its own
+        would only load with ``trust_remote_code=True``."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.feature_extractor.save_pretrained(save_directory, **kwargs)
+
+    def _given(self, given: Mapping[str, Any], nullable: Sequence[str] = ()) -> dict[str, Any]:
+        """Call arguments that were said: without those that are None, unless None is an answer (``nullable``).
+
+        Raises:
+            TypeError: an argument that the pipeline does not know.
+            ValueError: an ``fps`` that is no rate.
+        """
+        foreign = [name for name in given if name not in self.arguments]
+        if foreign:
+            raise TypeError(
+                f"{self.task_name} does not know {', '.join(foreign)}; it takes {', '.join(self.arguments)} and batch_size."
+            )
+        said = {name: value for name, value in given.items() if value is not None or name in nullable}
+        if not 0 < said.get("fps", 25) < math.inf:
+            raise ValueError(f"fps is {said['fps']}; it must be a positive number.")
+        return said
+
+
+def dealt(given: Mapping[str, Any], *steps: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """The arguments of each step, by their names: what ``_sanitize_parameters`` returns."""
+    return tuple({name: given[name] for name in names if name in given} for names in steps)
