@@ -17,8 +17,8 @@ All of them have the rows of :mod:`.rows`. What was built once can be published 
 :func:`push_dataset`), which needs no code to be read: ``datasets.load_dataset("org/name")``. A dataset of your own is a builder
 class and one line, ``register_dataset("my_dataset", MyBuilder)``.
 
-Before training, ``check_leaks`` refuses splits that share clips or, where they claim not to, signers; ``validate_folder`` lists
-all faults of a folder in one run.
+Before training, ``check_leaks`` refuses splits that share clips or, where they claim not to, signers, ``check_sentence_leaks`` those that
+share sentences; ``validate_folder`` lists all faults of a folder in one run.
 
 Importing this package is cheap: ``datasets`` is imported on first use.
 """
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from .loading import get_builder, list_datasets, load_dataset, register_dataset
     from .metadata import DatasetError, Fault, read_metadata
     from .parquet import push_dataset, save_dataset
-    from .rows import LANDMARK_COLUMNS, landmark_features, to_row, to_sequence
+    from .rows import LANDMARK_COLUMNS, landmark_features, text_features, to_row, to_sequence
+    from .sentence_splits import (
+        check_sentence_leaks,
+        find_sentence_leaks,
+        sentence_folds,
+        sentence_groups,
+        sentence_split,
+    )
     from .splits import (
         explicit_split,
         leave_one_signer_out,
@@ -48,7 +55,14 @@ _NAMES = {
     "loading": ("get_builder", "list_datasets", "load_dataset", "register_dataset"),
     "metadata": ("DatasetError", "Fault", "read_metadata"),
     "parquet": ("push_dataset", "save_dataset"),
-    "rows": ("LANDMARK_COLUMNS", "landmark_features", "to_row", "to_sequence"),
+    "rows": ("LANDMARK_COLUMNS", "landmark_features", "text_features", "to_row", "to_sequence"),
+    "sentence_splits": (
+        "check_sentence_leaks",
+        "find_sentence_leaks",
+        "sentence_folds",
+        "sentence_groups",
+        "sentence_split",
+    ),
     "splits": (
         "explicit_split",
         "leave_one_signer_out",
@@ -68,10 +82,12 @@ __all__ = [
     "LeakError",
     "ValidationReport",
     "check_leaks",
+    "check_sentence_leaks",
     "describe_leaks",
     "explicit_split",
     "find_duplicates",
     "find_leaks",
+    "find_sentence_leaks",
     "get_builder",
     "landmark_features",
     "leave_one_signer_out",
@@ -81,9 +97,13 @@ __all__ = [
     "read_metadata",
     "register_dataset",
     "save_dataset",
+    "sentence_folds",
+    "sentence_groups",
+    "sentence_split",
     "signer_disjoint_split",
     "stratified_folds",
     "stratified_split",
+    "text_features",
     "to_row",
     "to_sequence",
     "validate_folder",

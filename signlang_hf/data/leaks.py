@@ -49,8 +49,8 @@ _FAR = 1.0
 class Leak:
     """One thing that two splits share.
 
-    ``kind`` is ``"signer"``, ``"content"`` or ``"near-duplicate"``; ``splits`` the two splits; ``ids`` one row id of each (for a signer,
-    the first row of each); ``detail`` says what is shared; ``distance`` is 0 for content and None for signers.
+    ``kind`` is ``"signer"``, ``"content"``, ``"near-duplicate"`` or ``"sentence"`` (:mod:`.sentence_splits`); ``splits`` the two splits; ``ids`` one row id of each (for a signer,
+    the first row of each); ``detail`` says what is shared; ``distance`` is 0 for content and None for signers and sentences.
     """
 
     kind: str

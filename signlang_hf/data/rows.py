@@ -8,6 +8,8 @@ Design decisions:
 
 * A missing point is NaN in the Arrow column too: a float32 NaN costs nothing and survives Parquet.
 * ``landmarks`` and ``visibility`` have a free first dimension, so a clip is as long as it is and nothing is padded on disk.
+* A sentence has ``glosses``, a list of strings, and no class numbers: which glosses a model knows is the processor's matter. Rows of text
+  without landmarks (gloss → text) have the same names for the same things (:func:`text_features`).
 * ``units`` is stored: without it ``size`` could not tell whether x runs from 0 to 1 or to 1920. Pixels become ``image`` units
   where the picture's size is known, so that clips of different resolution agree.
 """
@@ -23,7 +25,7 @@ from ..landmarks.rows import LANDMARK_COLUMNS, to_row, to_sequence
 if TYPE_CHECKING:
     from datasets import Features
 
-__all__ = ["COLUMN_MEANINGS", "LANDMARK_COLUMNS", "landmark_features", "to_row", "to_sequence"]
+__all__ = ["COLUMN_MEANINGS", "LANDMARK_COLUMNS", "landmark_features", "text_features", "to_row", "to_sequence"]
 
 COLUMN_MEANINGS: Mapping[str, str] = {
     "id": "name of the clip, unique in the dataset",
@@ -39,23 +41,27 @@ COLUMN_MEANINGS: Mapping[str, str] = {
     "label": "the sign",
     "glosses": "the signs of a sentence",
     "text": "the sentence in a spoken language",
+    "segments": "[start, end) of each gloss in frames, for measuring; a model of sentences never needs them",
     "bbox": "[xmin, ymin, xmax, ymax] of the signer in pixels",
 }
 """Column → what it holds, for cards."""
 
 
-def landmark_features(layout: str | Layout, *, label_names: Sequence[str] | None = None) -> Features:
+def landmark_features(
+    layout: str | Layout, *, label_names: Sequence[str] | None = None, glosses: bool = False, text: bool = False
+) -> Features:
     """The ``datasets.Features`` of clips in one layout.
 
     Args:
         layout: layout of all clips; it sets K.
-        label_names: classes of an isolated-sign dataset; adds a ``label`` ClassLabel. Datasets with another target add
-            their own column to the result (``features["text"] = Value("string")``).
+        label_names: classes of an isolated-sign dataset; adds a ``label`` ClassLabel.
+        glosses: rows are sentences; adds ``glosses``, a list of strings.
+        text: rows have a spoken-language sentence; adds ``text``, a string. Datasets with another target add their own column.
 
     Returns:
         ``id`` string · ``landmarks`` (T, K, 3) float32, NaN where a point was not seen · ``visibility`` (T, K) float32 ·
         ``timestamps`` list of T seconds, or null · ``fps`` nominal rate · ``size`` [width, height] in pixels, or null ·
-        ``layout`` and ``units`` strings · ``signer`` and ``view`` strings, or null · ``label`` where asked for.
+        ``layout`` and ``units`` strings · ``signer`` and ``view`` strings, or null · ``label``, ``glosses`` and ``text`` where asked for.
     """
     from datasets import Array2D, Array3D, ClassLabel, Features, List, Value
 
@@ -76,4 +82,17 @@ def landmark_features(layout: str | Layout, *, label_names: Sequence[str] | None
     )
     if label_names is not None:
         features["label"] = ClassLabel(names=list(label_names))
+    if glosses:
+        features["glosses"] = List(Value("string"))
+    if text:
+        features["text"] = Value("string")
     return features
+
+
+def text_features() -> Features:
+    """The ``datasets.Features`` of sentences without landmarks: ``id`` · ``signer``, or null · ``glosses`` list of strings · ``text``."""
+    from datasets import Features, List, Value
+
+    return Features(
+        {"id": Value("string"), "signer": Value("string"), "glosses": List(Value("string")), "text": Value("string")}
+    )

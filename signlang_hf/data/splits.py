@@ -40,14 +40,14 @@ def stratified_split(
     Raises:
         ValueError: sizes out of range, no such column, or a class with a single row, which cannot stand in two parts.
     """
-    _check_sizes(test_size, validation_size)
+    check_sizes(test_size, validation_size)
     if test_size == 0:
         raise ValueError("test_size is 0; nothing to split off.")
-    labels = _column(dataset, label)
+    labels = column_values(dataset, label)
     _check_classes(dataset, labels, label)
     rest, test = _stratified(labels, np.arange(len(labels)), test_size, seed)
     train, validation = _stratified(labels, rest, validation_size / (1 - test_size), seed + 1)
-    return _select(dataset, train=train, validation=validation, test=test)
+    return select_rows(dataset, train=train, validation=validation, test=test)
 
 
 def signer_disjoint_split(
@@ -73,17 +73,17 @@ def signer_disjoint_split(
     Raises:
         ValueError: sizes out of range, no such column, rows without a signer, or fewer signers than parts.
     """
-    _check_sizes(test_size, validation_size)
+    check_sizes(test_size, validation_size)
     if test_size == 0:
         raise ValueError("test_size is 0; nothing to split off.")
     signers = _signers(dataset, signer)
-    labels = _column(dataset, label) if label in dataset.column_names else np.zeros(len(signers), int)
+    labels = column_values(dataset, label) if label in dataset.column_names else np.zeros(len(signers), int)
     sizes = (1 - test_size - validation_size, validation_size, test_size)
     train, validation, test = _assign_groups(signers, labels, sizes, seed)
     unseen = len(set(labels.tolist()) - set(labels[train].tolist()))
     if unseen:
         warnings.warn(f"{unseen} classes are signed by no signer of the train split.", stacklevel=2)
-    return _select(dataset, train=train, validation=validation, test=test)
+    return select_rows(dataset, train=train, validation=validation, test=test)
 
 
 def leave_one_signer_out(
@@ -111,7 +111,7 @@ def leave_one_signer_out(
     Raises:
         ValueError: no signer column, rows without a signer, a single signer, or too few signers for a validation part.
     """
-    _check_sizes(0.0, validation_size)
+    check_sizes(0.0, validation_size)
     if validation_by not in ("signer", "clip"):
         raise ValueError(f"validation_by is {validation_by!r}; choose 'signer' or 'clip'.")
     signers = _signers(dataset, signer)
@@ -119,7 +119,7 @@ def leave_one_signer_out(
     needed = 3 if validation_size and validation_by == "signer" else 2
     if len(names) < needed:
         raise ValueError(f"Leaving one signer out needs at least {needed} signers here; the dataset has {len(names)}.")
-    labels = _column(dataset, label) if label in dataset.column_names else np.zeros(len(signers), int)
+    labels = column_values(dataset, label) if label in dataset.column_names else np.zeros(len(signers), int)
     return _folds(dataset, signers, labels, names, validation_size, validation_by, seed)
 
 
@@ -147,8 +147,8 @@ def stratified_folds(
         ValueError: sizes out of range, no such column, fewer rows than folds, or a class with a single row, which cannot be both
             learned and tested.
     """
-    _check_sizes(0.0, validation_size)
-    labels = _column(dataset, label)
+    check_sizes(0.0, validation_size)
+    labels = column_values(dataset, label)
     if not 2 <= num_folds <= len(labels):
         raise ValueError(f"num_folds is {num_folds}; it must be 2 to {len(labels)}, the number of rows.")
     _check_classes(dataset, labels, label)
@@ -178,7 +178,7 @@ def explicit_split(
     Raises:
         ValueError: a value that no row has, one that two lists name, or a split that gets no row.
     """
-    values = _column(dataset, column)
+    values = column_values(dataset, column)
     names = getattr(dataset.features[column], "names", None)
     place: dict[Any, str] = {}
     for split, members in splits.items():
@@ -199,7 +199,7 @@ def explicit_split(
         parts[name] = np.flatnonzero(assigned == name)
         if len(parts[name]) == 0:
             raise ValueError(f"The split {name!r} gets no row.")
-    return _select(dataset, **parts)
+    return select_rows(dataset, **parts)
 
 
 def _folds(
@@ -215,7 +215,7 @@ def _folds(
             sizes = (1 - validation_size, validation_size, 0.0)
             train, chosen, _ = _assign_groups(signers[rest], labels[rest], sizes, seed)
             rest, validation = rest[train], rest[chosen]
-        yield name, _select(dataset, train=rest, validation=validation, test=np.flatnonzero(signers == name))
+        yield name, select_rows(dataset, train=rest, validation=validation, test=np.flatnonzero(signers == name))
 
 
 def _stratified_folds(
@@ -223,10 +223,14 @@ def _stratified_folds(
 ) -> Iterator[tuple[str, DatasetDict]]:
     for number in range(num_folds):
         train, validation = _stratified(labels, np.flatnonzero(fold != number), validation_size, seed)
-        yield str(number + 1), _select(dataset, train=train, validation=validation, test=np.flatnonzero(fold == number))
+        yield (
+            str(number + 1),
+            select_rows(dataset, train=train, validation=validation, test=np.flatnonzero(fold == number)),
+        )
 
 
-def _column(dataset: Dataset, name: str) -> np.ndarray:
+def column_values(dataset: Dataset, name: str) -> np.ndarray:
+    """The values of one column as an object array. Raises ValueError when there is no such column."""
     if name not in dataset.column_names:
         raise ValueError(f"The dataset has no column {name!r}; it has {', '.join(dataset.column_names)}.")
     # Only this column is read, past any format or transform that the dataset carries.
@@ -241,14 +245,15 @@ def _signers(dataset: Dataset, name: str) -> np.ndarray:
         raise ValueError(
             f"The dataset has no column {name!r}, so it cannot be split by signer; stratified_split() needs none."
         )
-    signers = _column(dataset, name)
+    signers = column_values(dataset, name)
     unknown = sum(signer is None for signer in signers)
     if unknown:
         raise ValueError(f"{unknown} of {len(signers)} rows have no signer; a split by signer needs one for each row.")
     return signers
 
 
-def _check_sizes(test_size: float, validation_size: float) -> None:
+def check_sizes(test_size: float, validation_size: float) -> None:
+    """Raise ValueError unless both are shares that leave something to train."""
     for name, size in (("test_size", test_size), ("validation_size", validation_size)):
         if not 0 <= size < 1:
             raise ValueError(f"{name} is {size}; it is a share between 0 and 1.")
@@ -329,7 +334,8 @@ def _cost(table: np.ndarray, part: np.ndarray, parts: np.ndarray, wanted: np.nda
     return 100 * missing + 4 * size + uneven
 
 
-def _select(dataset: Dataset, **parts: np.ndarray) -> DatasetDict:
+def select_rows(dataset: Dataset, **parts: np.ndarray) -> DatasetDict:
+    """The parts of a dataset that have rows, in the dataset's order."""
     from datasets import DatasetDict
 
     return DatasetDict({name: dataset.select(np.sort(rows)) for name, rows in parts.items() if len(rows)})
