@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .data import list_datasets, load_dataset
     from .explain import GradCAMExplainer, IntegratedGradientsExplainer
     from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
+    from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
     from .models.ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
     from .models.keypoint import (
         SignBiLSTMConfig,
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
         SignTransformerForSignClassification,
         SignTransformerModel,
     )
+    from .models.translator import (
+        SignTranslatorConfig,
+        SignTranslatorForConditionalGeneration,
+        SignTranslatorModel,
+        SignTranslatorProcessor,
+    )
     from .pipelines import LiveRecognizer, SignRecognitionPipeline
     from .pose import estimate_video
     from .video import read_video
@@ -43,6 +50,7 @@ _HOME = {
     "pose": ("estimate_video",),
     "data": ("list_datasets", "load_dataset"),
     "explain": ("GradCAMExplainer", "IntegratedGradientsExplainer"),
+    "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
     "models.ensemble": ("SignEnsembleConfig", "SignEnsembleForSignClassification", "SignEnsembleProcessor"),
     "models.keypoint": (
         "SignBiLSTMConfig",
@@ -59,6 +67,12 @@ _HOME = {
         "SignTransformerForSignClassification",
         "SignTransformerModel",
     ),
+    "models.translator": (
+        "SignTranslatorConfig",
+        "SignTranslatorForConditionalGeneration",
+        "SignTranslatorModel",
+        "SignTranslatorProcessor",
+    ),
     "pipelines": ("LiveRecognizer", "SignRecognitionPipeline"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -72,12 +86,16 @@ __all__ = [
     "SignBiLSTMConfig",
     "SignBiLSTMForSignClassification",
     "SignBiLSTMModel",
+    "SignCTCConfig",
+    "SignCTCModel",
+    "SignCTCProcessor",
     "SignConvConfig",
     "SignConvForSignClassification",
     "SignConvModel",
     "SignEnsembleConfig",
     "SignEnsembleForSignClassification",
     "SignEnsembleProcessor",
+    "SignForCTC",
     "SignHybridConfig",
     "SignHybridForSignClassification",
     "SignHybridModel",
@@ -86,6 +104,10 @@ __all__ = [
     "SignTransformerConfig",
     "SignTransformerForSignClassification",
     "SignTransformerModel",
+    "SignTranslatorConfig",
+    "SignTranslatorForConditionalGeneration",
+    "SignTranslatorModel",
+    "SignTranslatorProcessor",
     "__version__",
     "estimate_video",
     "get_layout",

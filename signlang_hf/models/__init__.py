@@ -5,10 +5,13 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
+    AutoModelForCTC,
+    AutoModelForSeq2SeqLM,
     AutoModelForVideoClassification,
     AutoProcessor,
 )
 
+from .ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
 from .ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
 from .keypoint import (
     SignBiLSTMConfig,
@@ -24,6 +27,12 @@ from .keypoint import (
     SignTransformerConfig,
     SignTransformerForSignClassification,
     SignTransformerModel,
+)
+from .translator import (
+    SignTranslatorConfig,
+    SignTranslatorForConditionalGeneration,
+    SignTranslatorModel,
+    SignTranslatorProcessor,
 )
 
 # One row a family: configuration, encoder, classifier. All keypoint families share one processor.
@@ -46,6 +55,16 @@ for _config, _encoder, _classifier in _KEYPOINT_FAMILIES:
     _classifier.register_for_auto_class("AutoModelForVideoClassification")
 SignKeypointProcessor.register_for_auto_class("AutoFeatureExtractor")
 
+AutoConfig.register(SignCTCConfig.model_type, SignCTCConfig)
+AutoModel.register(SignCTCConfig, SignCTCModel)
+AutoModelForCTC.register(SignCTCConfig, SignForCTC)
+AutoFeatureExtractor.register(SignCTCConfig, SignCTCProcessor)
+AutoProcessor.register(SignCTCConfig, SignCTCProcessor)
+SignCTCConfig.register_for_auto_class()
+SignCTCModel.register_for_auto_class("AutoModel")
+SignForCTC.register_for_auto_class("AutoModelForCTC")
+SignCTCProcessor.register_for_auto_class("AutoFeatureExtractor")
+
 # An ensemble has no encoder of its own; its members register theirs.
 AutoConfig.register(SignEnsembleConfig.model_type, SignEnsembleConfig)
 AutoModelForVideoClassification.register(SignEnsembleConfig, SignEnsembleForSignClassification)
@@ -54,3 +73,13 @@ AutoProcessor.register(SignEnsembleConfig, SignEnsembleProcessor)
 SignEnsembleConfig.register_for_auto_class()
 SignEnsembleForSignClassification.register_for_auto_class("AutoModelForVideoClassification")
 SignEnsembleProcessor.register_for_auto_class("AutoFeatureExtractor")
+
+AutoConfig.register(SignTranslatorConfig.model_type, SignTranslatorConfig)
+AutoModel.register(SignTranslatorConfig, SignTranslatorModel)
+AutoModelForSeq2SeqLM.register(SignTranslatorConfig, SignTranslatorForConditionalGeneration)
+AutoFeatureExtractor.register(SignTranslatorConfig, SignTranslatorProcessor)
+AutoProcessor.register(SignTranslatorConfig, SignTranslatorProcessor)
+SignTranslatorConfig.register_for_auto_class()
+SignTranslatorModel.register_for_auto_class("AutoModel")
+SignTranslatorForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")
+SignTranslatorProcessor.register_for_auto_class("AutoFeatureExtractor")
