@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .explain import GradCAMExplainer, IntegratedGradientsExplainer
     from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
     from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
+    from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
     from .models.ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
     from .models.keypoint import (
         SignBiLSTMConfig,
@@ -50,6 +51,7 @@ _HOME = {
     "pose": ("estimate_video",),
     "data": ("list_datasets", "load_dataset"),
     "explain": ("GradCAMExplainer", "IntegratedGradientsExplainer"),
+    "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
     "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
     "models.ensemble": ("SignEnsembleConfig", "SignEnsembleForSignClassification", "SignEnsembleProcessor"),
     "models.keypoint": (
@@ -89,12 +91,16 @@ __all__ = [
     "SignCTCConfig",
     "SignCTCModel",
     "SignCTCProcessor",
+    "SignCTCConfig",
+    "SignCTCModel",
+    "SignCTCProcessor",
     "SignConvConfig",
     "SignConvForSignClassification",
     "SignConvModel",
     "SignEnsembleConfig",
     "SignEnsembleForSignClassification",
     "SignEnsembleProcessor",
+    "SignForCTC",
     "SignForCTC",
     "SignHybridConfig",
     "SignHybridForSignClassification",

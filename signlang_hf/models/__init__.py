@@ -6,11 +6,13 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModel,
     AutoModelForCTC,
+    AutoModelForCTC,
     AutoModelForSeq2SeqLM,
     AutoModelForVideoClassification,
     AutoProcessor,
 )
 
+from .ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
 from .ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
 from .ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
 from .keypoint import (
@@ -54,6 +56,16 @@ for _config, _encoder, _classifier in _KEYPOINT_FAMILIES:
     _encoder.register_for_auto_class("AutoModel")
     _classifier.register_for_auto_class("AutoModelForVideoClassification")
 SignKeypointProcessor.register_for_auto_class("AutoFeatureExtractor")
+
+AutoConfig.register(SignCTCConfig.model_type, SignCTCConfig)
+AutoModel.register(SignCTCConfig, SignCTCModel)
+AutoModelForCTC.register(SignCTCConfig, SignForCTC)
+AutoFeatureExtractor.register(SignCTCConfig, SignCTCProcessor)
+AutoProcessor.register(SignCTCConfig, SignCTCProcessor)
+SignCTCConfig.register_for_auto_class()
+SignCTCModel.register_for_auto_class("AutoModel")
+SignForCTC.register_for_auto_class("AutoModelForCTC")
+SignCTCProcessor.register_for_auto_class("AutoFeatureExtractor")
 
 AutoConfig.register(SignCTCConfig.model_type, SignCTCConfig)
 AutoModel.register(SignCTCConfig, SignCTCModel)

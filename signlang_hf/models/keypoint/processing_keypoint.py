@@ -193,6 +193,10 @@ class SignKeypointProcessor(SignProcessor):
         sequence = normalize(sequence, self.normalization, root=self.normalization_root, per_frame=self.per_frame)
         if self.align:
             sequence = alignment.align(sequence, self._path(), self.dims)
+        return self.fit_length(sequence)
+
+    def fit_length(self, sequence: LandmarkSequence) -> LandmarkSequence:
+        """The last step of :meth:`prepare`: exactly ``num_frames`` frames, or at most ``max_frames``."""
         if self.num_frames is not None:
             return resample(sequence, num_frames=self.num_frames)
         return resample(sequence, num_frames=self.max_frames) if len(sequence) > self.max_frames else sequence
