@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Built-in datasets are named by module and class, so that listing them imports neither datasets nor their readers.
 _REGISTRY: dict[str, str | type[DatasetBuilder]] = {
+    "aslg_pc12": "signlang_hf.data.aslg_pc12:AslgPc12",
+    "csl_daily_text": "signlang_hf.data.csl_daily_text:CslDailyText",
     "dgs30": "signlang_hf.data.dgs30:Dgs30",
     "fingerspelling": "signlang_hf.data.fingerspelling:Fingerspelling",
     "gislr": "signlang_hf.data.gislr:Gislr",
@@ -31,6 +33,7 @@ _REGISTRY: dict[str, str | type[DatasetBuilder]] = {
     "karsl502": "signlang_hf.data.karsl502:Karsl502",
     "landmark_folder": "signlang_hf.data.landmark_folder:LandmarkFolder",
     "mp_data": "signlang_hf.data.mp_data:MPData",
+    "phoenix14t_text": "signlang_hf.data.phoenix14t_text:Phoenix14tText",
     "video_folder": "signlang_hf.data.video_folder:VideoFolder",
     "wlasl": "signlang_hf.data.wlasl:Wlasl",
 }
