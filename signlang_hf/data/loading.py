@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Built-in datasets are named by module and class, so that listing them imports neither datasets nor their readers.
 _REGISTRY: dict[str, str | type[DatasetBuilder]] = {
     "aslg_pc12": "signlang_hf.data.aslg_pc12:AslgPc12",
+    "boston104": "signlang_hf.data.boston104:Boston104",
     "csl_daily_text": "signlang_hf.data.csl_daily_text:CslDailyText",
     "dgs30": "signlang_hf.data.dgs30:Dgs30",
     "fingerspelling": "signlang_hf.data.fingerspelling:Fingerspelling",
