@@ -1,4 +1,4 @@
-"""What all pipelines that look at clips share: how inputs come in, who finds the landmarks, and how a folder is saved.
+"""What our pipelines share (:class:`SignPipeline`), and what those that look at clips do (:class:`ClipPipeline`).
 
 Design decisions:
 
@@ -25,24 +25,19 @@ NOBODY = "Nobody was found in this clip."
 """The message of an answer about a clip that shows no person."""
 
 
-class ClipPipeline(Pipeline):
-    """Base of the pipelines that take clips: a video or image file (path, URL, bytes), a ``.npz``/``.pose``/``.npy`` landmark
-    file, RGB frames (T, H, W, 3) uint8, one RGB image, a ``LandmarkSequence``, a dataset row; or a list, a dataset or one of
-    its columns.
-
-    Args:
-        estimator: finds landmarks in pictures; default: MediaPipe, made when it is needed.
+class SignPipeline(Pipeline):
+    """Base of all our pipelines: a model and its processor, datasets row by row, checked call arguments, and saving.
 
     Raises:
-        ValueError: no processor of ours, or one that makes other features than the model takes.
+        ValueError: no processor of ours, or one that does not go with the model.
     """
 
     task_name: ClassVar[str]
     """Name under which the pipeline is registered, for messages."""
     arguments: ClassVar[tuple[str, ...]]
     """Call arguments that the pipeline knows."""
-    needs: ClassVar[str] = "SignKeypointProcessor"
-    """Which processor goes with the model, for messages."""
+    needs: ClassVar[tuple[str, str]] = ("SignKeypointProcessor", "layout")
+    """Which processor goes with the model, for messages, and an attribute to know it by."""
 
     _load_processor = False
     _load_feature_extractor = True
@@ -50,40 +45,16 @@ class ClipPipeline(Pipeline):
     _load_video_processor = False
     _load_tokenizer = False
 
-    def __init__(self, *args: Any, estimator: PoseEstimator | None = None, **kwargs: Any) -> None:
-        self._estimator = estimator
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._check_processor()
-
-    def _check_processor(self) -> None:
-        if not hasattr(self.feature_extractor, "layout"):
+        name, attribute = self.needs
+        if not hasattr(self.feature_extractor, attribute):
             given = "none" if self.feature_extractor is None else type(self.feature_extractor).__name__
-            raise ValueError(f"{self.task_name} needs a {self.needs} as feature_extractor; got {given}.")
-        size = getattr(self.model.config, "input_size", None)
-        if size is not None and size != self.feature_extractor.feature_size:
-            raise ValueError(
-                f"The model takes {size} features a frame, the processor makes {self.feature_extractor.feature_size}; "
-                "they were not saved together."
-            )
-
-    @property
-    def estimator(self) -> PoseEstimator:
-        """The pose estimator; made when the first picture comes in, so landmark files never need one."""
-        if self._estimator is None:
-            self._estimator = default_estimator()
-        return self._estimator
-
-    def landmarks(self, clip: Any, fps: float | None = None) -> LandmarkSequence:
-        """Landmarks of one input, in the layout that it has or that the estimator finds; errors as
-        :func:`~signlang_hf.pipelines.inputs.to_landmarks`."""
-        return to_landmarks(clip, lambda: self.estimator, layout=self.feature_extractor.layout, fps=fps)
+            raise ValueError(f"{self.task_name} needs a {name} as feature_extractor; got {given}.")
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
-        inputs = with_clock_and_size(inputs)
         if type(inputs).__module__.partition(".")[0] == "datasets" and not isinstance(inputs, Mapping):
             return list(super().__call__((row for row in inputs), **kwargs))  # lazily, row by row
-        if isinstance(inputs, (list, tuple)) and len(inputs) == 0:
-            return []
         return super().__call__(list(inputs) if isinstance(inputs, tuple) else inputs, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
@@ -108,6 +79,44 @@ class ClipPipeline(Pipeline):
         if not 0 < said.get("fps", 25) < math.inf:
             raise ValueError(f"fps is {said['fps']}; it must be a positive number.")
         return said
+
+
+class ClipPipeline(SignPipeline):
+    """Base of the pipelines that take clips: a video or image file (path, URL, bytes), a ``.npz``/``.pose``/``.npy`` landmark
+    file, RGB frames (T, H, W, 3) uint8, one RGB image, a ``LandmarkSequence``, a dataset row; or a list, a dataset or one of
+    its columns.
+
+    Args:
+        estimator: finds landmarks in pictures; default: MediaPipe, made when it is needed.
+    """
+
+    def __init__(self, *args: Any, estimator: PoseEstimator | None = None, **kwargs: Any) -> None:
+        self._estimator = estimator
+        super().__init__(*args, **kwargs)
+        size = getattr(self.model.config, "input_size", None)
+        if size is not None and size != self.feature_extractor.feature_size:
+            raise ValueError(
+                f"The model takes {size} features a frame, the processor makes {self.feature_extractor.feature_size}; "
+                "they were not saved together."
+            )
+
+    @property
+    def estimator(self) -> PoseEstimator:
+        """The pose estimator; made when the first picture comes in, so landmark files never need one."""
+        if self._estimator is None:
+            self._estimator = default_estimator()
+        return self._estimator
+
+    def landmarks(self, clip: Any, fps: float | None = None) -> LandmarkSequence:
+        """Landmarks of one input, in the layout that it has or that the estimator finds; errors as
+        :func:`~signlang_hf.pipelines.inputs.to_landmarks`."""
+        return to_landmarks(clip, lambda: self.estimator, layout=self.feature_extractor.layout, fps=fps)
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        inputs = with_clock_and_size(inputs)
+        if isinstance(inputs, (list, tuple)) and len(inputs) == 0:
+            return []
+        return super().__call__(inputs, **kwargs)
 
 
 def dealt(given: Mapping[str, Any], *steps: Sequence[str]) -> tuple[dict[str, Any], ...]:

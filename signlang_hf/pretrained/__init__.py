@@ -11,6 +11,10 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 DEFAULT = "dgs30"
 """The model behind ``pipeline("sign-recognition")`` and ``signlang recognize`` where none is named."""
+SENTENCES = "sentences"
+"""The model behind ``pipeline("continuous-sign-recognition")``, where the package carries it."""
+SPELLING = "spelling"
+"""The model behind ``pipeline("sign-translation")`` and ``signlang translate``, where the package carries it."""
 
 
 def names() -> list[str]:
@@ -37,4 +41,4 @@ def resolve(model: str) -> str:
 
 
 def _is_complete(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    return (folder / "config.json").is_file() and any(folder.rglob("*.safetensors"))  # members may lie in sub-folders

@@ -1,0 +1,74 @@
+"""Pipelines of model folders, for callers who want one sentence where a folder cannot be used: the command line and the recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import AutoFeatureExtractor, pipeline
+from transformers.utils import logging
+
+from .. import pretrained
+
+
+def load_pipeline(task: str, model: str) -> Any:
+    """The pipeline of a model folder, a Hub id or a bundled model's name. transformers' own messages are off from then on.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it cannot be loaded; one sentence says why.
+    """
+    model = checked_folder(model)
+    return loaded(model, lambda: pipeline(task, model=model))
+
+
+def load_translation_pipeline(recognizer: str, translator: str) -> Any:
+    """The ``sign-translation`` pipeline of two model folders that need not have been saved as one; errors as
+    :func:`load_pipeline`."""
+    from ..models.translation import SignTranslationModel, SignTranslationProcessor
+
+    first, second = checked_folder(recognizer), checked_folder(translator)
+    processor = SignTranslationProcessor(
+        recognizer=loaded(first, lambda: AutoFeatureExtractor.from_pretrained(first)),
+        translator=loaded(second, lambda: AutoFeatureExtractor.from_pretrained(second)),
+    )
+    both = f"The pair of {first} and {second}"
+    model = loaded(both, lambda: SignTranslationModel.from_recognizer_translator_pretrained(first, second))
+    return pipeline("sign-translation", model=model, feature_extractor=processor)
+
+
+def checked_folder(model: str) -> str:
+    """The folder of a bundled model's name, else what was given.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder that is not there, or lacks what every model folder has.
+    """
+    model = pretrained.resolve(model)
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{model} is not a model folder: it has no config.json.")
+        if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+            raise ValueError(f"{model} has no processor; save it there with processor.save_pretrained().")
+        if not any(folder.rglob("*.safetensors")):
+            raise ValueError(f"{model} has no weights (*.safetensors); save them there with model.save_pretrained().")
+    elif folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
+        raise FileNotFoundError(f"Model folder not found: {model}")
+    return model
+
+
+def loaded(model: str, load: Callable[[], Any]) -> Any:
+    """What ``load`` gives; an error becomes one sentence that begins with the model."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        return load()
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # transformers puts whole tracebacks in some messages
+        reason = lines[-1] if "Traceback" in str(error) else lines[0]
+        here = Path(model).is_dir() or " and " in model
+        where = "cannot be loaded" if here else "is not a folder here, and cannot be loaded from the Hub"
+        raise ValueError(f"{model} {where}: {reason}") from error
