@@ -79,5 +79,5 @@ $(VENV)/.all: setup.cfg pyproject.toml constraints.txt $(VENV)/.made
 	@touch $@ $(VENV)/.video $(VENV)/.demo $(VENV)/.lint
 
 $(VENV5)/.all: setup.cfg pyproject.toml constraints-v5.txt $(VENV5)/.made
-	$(VENV5)/bin/pip install -c constraints-v5.txt -e ".[ensemble,explain,pose,track,train,tune,dev]"
+	$(VENV5)/bin/pip install -c constraints-v5.txt -e ".[decoding,ensemble,explain,pose,track,train,tune,dev]"
 	@touch $@

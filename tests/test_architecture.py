@@ -23,6 +23,7 @@ FLOORS: dict[str, float] = {
     "compat": 1.0,
     "landmarks": 1.0,
     "pretrained": 1.0,  # names folders
+    "decoding": 1.05,  # writes files as landmarks does
     "video": 1.1,  # draws landmarks
     "models/modeling": 2.0,  # configuration, modeling and what lies beside them in a family's folder
     "models": 3.0,  # processing, and a family's __init__
@@ -41,7 +42,11 @@ FLOORS: dict[str, float] = {
     "": 7.0,  # the package's own __init__, which hands on names
 }
 # Third-party packages that these rooms never touch, or the only ones that they may.
-FORBIDDEN: dict[str, set[str]] = {"landmarks": {"torch", "transformers"}, "video": {"torch", "transformers"}}
+FORBIDDEN: dict[str, set[str]] = {
+    "decoding": {"torch", "transformers"},
+    "landmarks": {"torch", "transformers"},
+    "video": {"torch", "transformers"},
+}
 ONLY: dict[str, set[str]] = {"models/modeling": {"torch", "transformers"}}
 # Folder → what its files may import beyond ONLY: what transformers itself brings, and what an error message names.
 BEYOND: dict[str, set[str]] = {"models/ensemble": {"huggingface_hub", "safetensors", "xgboost"}}
