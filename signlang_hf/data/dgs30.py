@@ -62,11 +62,11 @@ LAYOUT = "dgs-43"
 FPS = 30.0
 SIZE = (640, 480)
 VERSION = datasets.Version("1.0.1")
-_KNOWN_FOLDER, _UNKNOWN_FOLDER = "3D_full", "2D_unknown"
-_FILES = tuple(
-    tuple(f"{above}{folder}/*/*.csv" for folder in (_KNOWN_FOLDER, _UNKNOWN_FOLDER)) for above in ("", "*/", "*/*/*/")
+KNOWN_FOLDER, UNKNOWN_FOLDER = "3D_full", "2D_unknown"
+FILES = tuple(
+    tuple(f"{above}{folder}/*/*.csv" for folder in (KNOWN_FOLDER, UNKNOWN_FOLDER)) for above in ("", "*/", "*/*/*/")
 )
-_ORIGIN = "github.com/Tachionstrahl/SignLanguageRecognition"
+ORIGIN = "github.com/Tachionstrahl/SignLanguageRecognition"
 _HAND = 21
 _NO_HAND = 1e-6  # a hand with no coordinate above it is none
 
@@ -99,7 +99,7 @@ class Dgs30(datasets.GeneratorBasedBuilder):
         summary="30 isolated signs of German Sign Language from many people's webcams, as a face point and up to two hands; "
         "with clips of other words (configuration 2d).",
         licence="apache-2.0",
-        homepage=f"https://{_ORIGIN}",
+        homepage=f"https://{ORIGIN}",
         sign_languages=("gsg",),
         split_rule="One split of the 30 words, for stratified cross-validation: nobody knows who signs, so signers are "
         "shared. The split unknown holds other words.",
@@ -115,16 +115,16 @@ class Dgs30(datasets.GeneratorBasedBuilder):
     )
 
     def __init__(self, *args: Any, data_dir: str | None = None, hash: str | None = None, **kwargs: Any) -> None:
-        self.sources = find_sources("dgs30", data_dir, _FILES, _ORIGIN)
+        self.sources = find_sources("dgs30", data_dir, FILES, ORIGIN)
         super().__init__(*args, data_dir=data_dir, hash=hash or files_fingerprint(self.sources), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return self.FACTS.info(landmark_features(LAYOUT, label_names=WORDS))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        splits = {datasets.Split.TRAIN: _KNOWN_FOLDER}
+        splits = {datasets.Split.TRAIN: KNOWN_FOLDER}
         if self.config.dims == 2:
-            splits[datasets.NamedSplit("unknown")] = _UNKNOWN_FOLDER
+            splits[datasets.NamedSplit("unknown")] = UNKNOWN_FOLDER
         return [
             datasets.SplitGenerator(name, gen_kwargs={"sources": self.sources, "folder": folder})
             for name, folder in splits.items()
@@ -132,11 +132,11 @@ class Dgs30(datasets.GeneratorBasedBuilder):
 
     def _generate_examples(self, sources: list[Path], folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
         def wanted(path: PurePosixPath) -> bool:
-            return path.suffix == ".csv" and path.parts[-3:-2] == (folder,) and _is_kept(path)
+            return path.suffix == ".csv" and path.parts[-3:-2] == (folder,) and is_kept(path)
 
         for path, text in read_texts(sources, wanted):
-            name = _id(path)
-            label = _word(path) if folder == _KNOWN_FOLDER else UNKNOWN
+            name = clip_id(path)
+            label = word_of(path) if folder == KNOWN_FOLDER else UNKNOWN
             if label not in (*WORDS, UNKNOWN):
                 raise ValueError(f"{name}: {label!r} is none of the 30 words of DGS-30: {', '.join(WORDS)}.")
             sequence = parse_clip(text, name)
@@ -177,18 +177,18 @@ def parse_clip(text: str, name: str) -> LandmarkSequence:
     return LandmarkSequence(data, LAYOUT, fps=FPS, size=SIZE)
 
 
-def _word(path: PurePosixPath) -> str:
+def word_of(path: PurePosixPath) -> str:
     # Copies that went through a Mac have decomposed umlauts.
     return unicodedata.normalize("NFC", path.parts[-2])
 
 
-def _id(path: PurePosixPath) -> str:
-    return f"{_word(path)}/{unicodedata.normalize('NFC', path.stem)}"
+def clip_id(path: PurePosixPath) -> str:
+    return f"{word_of(path)}/{unicodedata.normalize('NFC', path.stem)}"
 
 
-def _is_kept(path: PurePosixPath) -> bool:
+def is_kept(path: PurePosixPath) -> bool:
     """Whether the clip is no copy of another, and no known word among the unknown ones."""
-    if path.parts[-3] == _KNOWN_FOLDER:
-        return _id(path) not in COPIES
+    if path.parts[-3] == KNOWN_FOLDER:
+        return clip_id(path) not in COPIES
     known = {word.casefold() for word in WORDS}
     return unicodedata.normalize("NFC", path.stem).casefold() not in known

@@ -49,8 +49,8 @@ VIEWS: tuple[str, ...] = ("frontal", "turned-46", "turned-61")
 LAYOUT = "kinect-20"
 FPS = 30.0
 VERSION = datasets.Version("1.0.0")
-_FILES = (("RawDataset/*.txt",), ("*.txt",), ("*/RawDataset/*.txt",))
-_ORIGIN = "github.com/prasunroy/sign-language"
+FILES = (("RawDataset/*.txt",), ("*.txt",), ("*/RawDataset/*.txt",))
+ORIGIN = "github.com/prasunroy/sign-language"
 _NAME = re.compile(r"\s*([a-z]+)_+([a-z]+)_+([1-9])\.txt")
 
 
@@ -75,7 +75,7 @@ class Isl30(datasets.GeneratorBasedBuilder):
         title="ISL-30 (Kinect)",
         summary="30 isolated signs of Indian Sign Language by 10 signers, 9 times each, as Kinect skeletons from three views.",
         licence="mit",
-        homepage=f"https://{_ORIGIN}",
+        homepage=f"https://{ORIGIN}",
         sign_languages=("ins",),
         split_rule="One split, for leave-one-signer-out; hold_out= makes signers the test split.",
         processing="Joints are the publisher's, turned into x to the right of the picture, y down and z away from the camera. "
@@ -89,7 +89,7 @@ class Isl30(datasets.GeneratorBasedBuilder):
 
     def __init__(self, *args: Any, data_dir: str | None = None, hash: str | None = None, **kwargs: Any) -> None:
         kwargs["hold_out"] = _signers(kwargs.get("hold_out"))
-        self.sources = find_sources("isl30", data_dir, _FILES, _ORIGIN)
+        self.sources = find_sources("isl30", data_dir, FILES, ORIGIN)
         super().__init__(*args, data_dir=data_dir, hash=hash or files_fingerprint(self.sources), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:

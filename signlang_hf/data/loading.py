@@ -26,13 +26,17 @@ _REGISTRY: dict[str, str | type[DatasetBuilder]] = {
     "boston104": "signlang_hf.data.boston104:Boston104",
     "csl_daily_text": "signlang_hf.data.csl_daily_text:CslDailyText",
     "dgs30": "signlang_hf.data.dgs30:Dgs30",
+    "dgs30_sentences": "signlang_hf.data.dgs30_sentences:Dgs30Sentences",
+    "fingerspelled_words": "signlang_hf.data.fingerspelled_words:FingerspelledWords",
     "fingerspelling": "signlang_hf.data.fingerspelling:Fingerspelling",
     "gislr": "signlang_hf.data.gislr:Gislr",
     "include": "signlang_hf.data.include:Include",
     "include50": "signlang_hf.data.include50:Include50",
     "isl30": "signlang_hf.data.isl30:Isl30",
+    "isl30_sentences": "signlang_hf.data.isl30_sentences:Isl30Sentences",
     "karsl502": "signlang_hf.data.karsl502:Karsl502",
     "landmark_folder": "signlang_hf.data.landmark_folder:LandmarkFolder",
+    "landmark_sentences": "signlang_hf.data.landmark_sentences:LandmarkSentences",
     "mp_data": "signlang_hf.data.mp_data:MPData",
     "phoenix14t_text": "signlang_hf.data.phoenix14t_text:Phoenix14tText",
     "video_folder": "signlang_hf.data.video_folder:VideoFolder",
@@ -170,7 +174,7 @@ def _load_ready(
         if (folder / METADATA).is_file():
             raise ValueError(
                 f"{folder} is a folder with {METADATA}: use load_dataset('landmark_folder', data_dir={name!r}), or "
-                "'video_folder' for videos."
+                "'video_folder' for videos and 'landmark_sentences' for sentences."
             )
         if next(folder.rglob("*.parquet"), None) is None:
             raise ValueError(f"{folder} holds neither Parquet files (save_dataset writes them) nor a {METADATA}.")

@@ -1,0 +1,180 @@
+"""Dataset ``fingerspelled_words``: words spelled with the real letters of sixteen sign languages.
+
+Each row spells one word with one language's letters of :mod:`.fingerspelling`, joined by :mod:`.concatenate`; ``glosses``
+are its letters, ``text`` is the word, ``signer`` the language.
+
+Design decisions:
+
+* **Words are disjoint** between splits in both configurations, so that a model which corrects spelling cannot know a test
+  word. ``unseen_words`` tests words in languages that were trained on; as there is one clip of a letter and language, the
+  test words are made of *the same clips*: it measures finding and ordering letters, not recognising a new person's.
+  ``unseen_language`` leaves the letters of one language, and with it one signer, out for the test, and those of another for
+  validation: a hard and honest test, because alphabets differ.
+* The 2342 words are this library's own list (given names, places, everyday words; ``facts/spelled_words.txt``, CC0), of 2 to
+  13 letters. A quarter of them is for testing, a tenth for validation. ``words`` spells a list of one's own instead.
+* Rows go through the split's words in turn, each spelled in a language drawn at random of those that have its letters (``lls``
+  and ``tsm`` have no Q, W and X): 500 test sentences are 500 different words.
+* Letters may stand still for :data:`HOLD` seconds at either side, which makes about three letters a second: what a careful
+  speller does. The clips themselves hold a letter for half a second.
+* Rows keep the points that spell (``isl-48``: arms and hands). ``ise`` spells with the left hand, and stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ..landmarks import load_landmarks
+from .about import DatasetFacts
+from .concatenate import Sign
+from .fingerprint import files_fingerprint
+from .fingerspelling import LANGUAGES, read_lexicon
+from .generated import VERSION, GeneratedBuilder, GeneratedConfig
+
+SPLITS: tuple[str, ...] = ("unseen_words", "unseen_language")
+SHARES = {"test": 0.25, "validation": 0.1}
+"""Shares of the words; the rest is for training."""
+HOLD = 0.1
+_WORD = re.compile("[a-z]+")
+
+
+@dataclass
+class FingerspelledWordsConfig(GeneratedConfig):
+    """``split``: what the test split has not shown before, ``"unseen_words"`` or ``"unseen_language"``.
+
+    ``test_language`` and ``dev_language`` are left out by the latter; without ``dev_language`` it is the next one. ``words``: a
+    list of one's own; empty for the library's.
+    """
+
+    split: str = SPLITS[0]
+    test_language: str = LANGUAGES[0]
+    dev_language: str | None = None
+    words: Sequence[str] = ()
+
+    def check(self) -> None:
+        super().check()
+        if self.split not in SPLITS:
+            raise ValueError(f"split is {self.split!r}; choose one of {', '.join(SPLITS)}.")
+        for option in ("test_language", "dev_language"):
+            code = getattr(self, option)
+            if code not in LANGUAGES and not (option == "dev_language" and code is None):
+                raise ValueError(f"{option} is the unknown language {code!r}; known are {', '.join(LANGUAGES)}.")
+        if self.test_language == self.dev_language:
+            raise ValueError(f"{self.test_language} cannot be the test and the validation language; choose two.")
+
+    @property
+    def languages(self) -> dict[str, tuple[str, ...]]:
+        """Split → languages whose letters it is spelled with."""
+        if self.split == "unseen_words":
+            return dict.fromkeys(("train", "validation", "test"), LANGUAGES)
+        dev = self.dev_language or LANGUAGES[(LANGUAGES.index(self.test_language) + 1) % len(LANGUAGES)]
+        train = tuple(code for code in LANGUAGES if code not in (self.test_language, dev))
+        return {"train": train, "validation": (dev,), "test": (self.test_language,)}
+
+
+class FingerspelledWords(GeneratedBuilder):
+    """Words as ``isl-48`` landmarks (arms and hands, image units), with ``glosses``, ``text`` and ``signer`` = sign language.
+
+    Configurations: ``unseen_words`` (default) and ``unseen_language``. Options: ``test_language`` (``"ase"``), ``dev_language``,
+    ``words``, ``train_sentences`` (3000), ``validation_sentences`` (300), ``test_sentences`` (500) and ``seed`` (0).
+    ``data_dir`` names a copy of the lexicon folder; without it the installed package's own is read.
+    """
+
+    BUILDER_CONFIG_CLASS = FingerspelledWordsConfig
+    BUILDER_CONFIGS = [  # noqa: RUF012 (the name and kind that datasets expects)
+        FingerspelledWordsConfig(name=SPLITS[0], version=VERSION, description="words that were not trained on"),
+        FingerspelledWordsConfig(
+            name=SPLITS[1], version=VERSION, description="a language, and words, that were not", split=SPLITS[1]
+        ),
+    ]
+    DEFAULT_CONFIG_NAME = SPLITS[0]
+    LAYOUT = "isl-48"
+    TEXT = True
+    FACTS = DatasetFacts(
+        title="Fingerspelled words",
+        summary="Words spelled with the real letters of 16 sign languages, generated by joining the MediaPipe Holistic clips of the "
+        "package spoken-to-signed.",
+        licence="mit",
+        homepage="https://github.com/sign-language-processing/spoken-to-signed-translation",
+        sign_languages=LANGUAGES,
+        signers=len(LANGUAGES),
+        split_rule="Words are disjoint. unseen_words shares languages, and with them clips; unseen_language leaves a language, "
+        "which is a signer, out whole.",
+        processing="Rest is trimmed, letters are joined by velocity-matched transitions; arms and hands are kept.",
+        limits=(
+            "Generated: the movements between letters are interpolated, and double letters are spelled twice alike.",
+            "One signer and one clip for each letter of a language; unseen_words tests on the clips that it trains on.",
+        ),
+    )
+
+    def __init__(self, *args: Any, data_dir: str | None = None, hash: str | None = None, **kwargs: Any) -> None:
+        if "words" in kwargs:
+            kwargs["words"] = check_words(kwargs["words"] or ())
+        self.lexicon = read_lexicon(data_dir)
+        fingerprint = hash or files_fingerprint([row["file"] for row in self.lexicon])
+        super().__init__(*args, data_dir=data_dir, hash=fingerprint, **kwargs)
+
+    def pool(self, part: str) -> list[tuple[str, list[dict[str, Any]]]]:
+        """Words in turn, each with the alphabets (``language``, and ``letters`` → clip) that it can be spelled with."""
+        alphabets: dict[str, dict[str, Sign]] = {}
+        for row in self.lexicon:
+            if row["language"] in self.config.languages[part]:
+                clip = load_landmarks(row["file"]).to_layout(self.LAYOUT)
+                alphabets.setdefault(row["language"], {})[row["letter"]] = Sign.measure(clip, hold=HOLD)
+        words = split_words(self.config.words or spelled_words(), self.config.seed)[part]
+        pool = []
+        for word in words:
+            able = [
+                {"language": language, "letters": letters}
+                for language, letters in sorted(alphabets.items())
+                if letters.keys() >= set(word.upper())
+            ]
+            pool += [(word, able)] if able else []
+        if not pool:
+            raise ValueError(f"No word of the {part} split can be spelled with the letters that are there.")
+        return pool
+
+    def draw(self, pool: Any, number: int, rng: np.random.Generator) -> tuple[Sequence[Sign], dict[str, Any]]:
+        word, able = pool[number % len(pool)]
+        chosen = able[rng.integers(len(able))]
+        letters = list(word.upper())
+        values = {"glosses": letters, "text": word, "signer": chosen["language"]}
+        return [chosen["letters"][letter] for letter in letters], values
+
+
+@cache
+def spelled_words() -> tuple[str, ...]:
+    """The library's list: 2342 different words of the letters a to z, in lower case."""
+    lines = (files(__package__) / "facts" / "spelled_words.txt").read_text(encoding="utf-8").splitlines()
+    return check_words([word for line in lines if not line.startswith("#") for word in line.split()])
+
+
+def check_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Words in lower case, each once.
+
+    Raises:
+        ValueError: one of them has other letters than a to z.
+    """
+    lower = dict.fromkeys(str(word).lower() for word in words)
+    wrong = [word for word in lower if not _WORD.fullmatch(word)]
+    if wrong:
+        raise ValueError(
+            f"{wrong[0]!r} cannot be spelled; words= takes words of the letters a to z ({len(wrong)} are not)."
+        )
+    return tuple(lower)
+
+
+def split_words(words: Sequence[str], seed: int) -> dict[str, list[str]]:
+    """Split → its words, in random order; no word stands in two."""
+    order = [words[i] for i in np.random.default_rng(seed).permutation(len(words))]
+    test = round(SHARES["test"] * len(order))
+    validation = round(SHARES["validation"] * len(order))
+    return {
+        "test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :],
+    }  # fmt: skip
