@@ -35,7 +35,7 @@ from signlang_hf.training.cards import launch_command
 from signlang_hf.training.checkpoints import RESULTS
 from signlang_hf.training.clips import ClipCollator, ClipDataset
 from signlang_hf.training.evaluation import label_names
-from signlang_hf.training.isolated import measure_features
+from signlang_hf.training.fitting import measure_features
 from signlang_hf.training.results import ResultRow, format_value, save_results
 from signlang_hf.training.splits import load_folds
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,8 +28,8 @@ def parsed(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
 
 
 @dataclass
-class ModelArguments:
-    """What is trained."""
+class NetworkArguments:
+    """What is trained, whatever the task."""
 
     model_name_or_path: str | None = field(
         default=None,
@@ -43,7 +44,17 @@ class ModelArguments:
     model: dict | str | None = field(
         default=None, metadata={"help": "Settings of its configuration, e.g. hidden_size."}
     )
-    processor: dict | str | None = field(default=None, metadata={"help": "Settings of SignKeypointProcessor."})
+    processor: dict | str | None = field(default=None, metadata={"help": "Settings of the model's processor."})
+
+    def __post_init__(self) -> None:
+        self.model = parsed("model", self.model)
+        self.processor = parsed("processor", self.processor)
+
+
+@dataclass
+class ModelArguments(NetworkArguments):
+    """What is trained to tell isolated signs."""
+
     standardize: bool = field(
         default=True, metadata={"help": "Measure mean and spread of each feature on training clips."}
     )
@@ -56,10 +67,6 @@ class ModelArguments:
             "help": "Choose the model's temperature and its threshold for unknown signs on the validation split."
         },
     )
-
-    def __post_init__(self) -> None:
-        self.model = parsed("model", self.model)
-        self.processor = parsed("processor", self.processor)
 
 
 @dataclass
@@ -79,7 +86,16 @@ class DataArguments:
         default=0.0, metadata={"help": "Share of the training split to carve out where there is no validation split."}
     )
     validation_by: str = field(
-        default="clip", metadata={"help": "Carve out single clips ('clip') or whole signers ('signer')."}
+        default="clip",
+        metadata={
+            "help": "Carve out single clips ('clip'), whole signers ('signer') or every clip of a sentence ('sentence')."
+        },
+    )
+    test_signers: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Hold these signers out of training and validation and report on their clips of the training split."
+        },
     )
     unknown_split: str | None = field(
         default=None,
@@ -89,10 +105,10 @@ class DataArguments:
         default=None,
         metadata={
             "help": "Train one model for each signer of the training split, tested on that signer ('signer'), or for each "
-            "of --num_folds parts of it with every class in its share ('stratified')."
+            "of --num_folds parts of it with every class in its share ('stratified') or no sentence in two ('sentence')."
         },
     )
-    num_folds: int = field(default=5, metadata={"help": "Parts of a stratified cross-validation."})
+    num_folds: int = field(default=5, metadata={"help": "Parts of a cross-validation that is not by signer."})
     folds: list[str] | None = field(
         default=None, metadata={"help": "Only these folds: names of signers, or numbers from 1."}
     )
@@ -102,7 +118,13 @@ class DataArguments:
     signer_independent: bool = field(
         default=True, metadata={"help": "The splits claim to share no signer between training and test; it is checked."}
     )
-    allow_leaks: bool = field(default=False, metadata={"help": "Train although splits share signers or clips."})
+    sentence_independent: bool = field(
+        default=False,
+        metadata={"help": "The splits claim to share no sentence between training and test; it is checked."},
+    )
+    allow_leaks: bool = field(
+        default=False, metadata={"help": "Train although splits share signers, sentences or clips."}
+    )
     augment: dict | str | None = field(
         default=None,
         metadata={"help": "Settings of AugmentConfig. Default: its defaults; '{\"enabled\": false}' for none."},
@@ -117,14 +139,18 @@ class DataArguments:
         self.augment = parsed("augment", self.augment)
         if not 0 <= self.validation_size < 1:
             raise ValueError(f"validation_size is {self.validation_size}; it must be in [0, 1).")
-        if self.validation_by not in ("clip", "signer"):
-            raise ValueError(f"validation_by is {self.validation_by!r}; choose 'clip' or 'signer'.")
-        if self.cross_validate not in (None, "signer", "stratified"):
-            raise ValueError(f"cross_validate is {self.cross_validate!r}; choose 'signer' or 'stratified'.")
+        if self.validation_by not in ("clip", "signer", "sentence"):
+            raise ValueError(f"validation_by is {self.validation_by!r}; choose 'clip', 'signer' or 'sentence'.")
+        if self.cross_validate not in (None, "signer", "stratified", "sentence"):
+            raise ValueError(f"cross_validate is {self.cross_validate!r}; choose 'signer', 'stratified' or 'sentence'.")
+        if self.test_signers and self.cross_validate:
+            raise ValueError("--test_signers and --cross_validate both say what is tested on; choose one.")
         if self.num_folds < 2:
             raise ValueError(f"num_folds is {self.num_folds}; it must be at least 2.")
         if self.folds is not None and self.cross_validate is None:
-            raise ValueError("--folds selects from the folds of --cross_validate signer or stratified; choose one.")
+            raise ValueError(
+                "--folds selects from the folds of --cross_validate signer, stratified or sentence; choose one."
+            )
         if self.seeds is not None and len(set(self.seeds)) < max(1, len(self.seeds)):
             raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} names a seed twice, or none.")
         if self.benchmark is not None:
@@ -132,7 +158,7 @@ class DataArguments:
 
 
 @dataclass
-class SignTrainingArguments(TrainingArguments):
+class FittingArguments(TrainingArguments):
     """``TrainingArguments`` with defaults that suit small keypoint models; every one of them can still be set."""
 
     output_dir: str | None = field(
@@ -165,14 +191,6 @@ class SignTrainingArguments(TrainingArguments):
         default=True,
         metadata={"help": "Keep the best model by validation instead of the last, where there is validation."},
     )
-    mixup_alpha: float = field(
-        default=0.0,
-        metadata={"help": "Train on blends of two clips, their shares drawn from Beta(alpha, alpha); 0 does not."},
-    )
-    feature_dropout: float = field(
-        default=0.0,
-        metadata={"help": "Leave each of the processor's features out of so large a share of the training clips."},
-    )
     ema_decay: float = field(
         default=0.0,
         metadata={
@@ -182,17 +200,8 @@ class SignTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mixup_alpha < 0:
-            raise ValueError(f"mixup_alpha is {self.mixup_alpha}; it must be positive, or 0 for no mixing.")
-        if not 0 <= self.feature_dropout < 1:
-            raise ValueError(f"feature_dropout is {self.feature_dropout}; it must be in [0, 1).")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay}; it must be in [0, 1).")
-        if self.mixup_alpha and self.label_smoothing_factor:
-            raise ValueError(
-                "label_smoothing_factor needs whole labels, which mixup_alpha blends; smooth in the model instead: "
-                "--model '{\"label_smoothing\": 0.1}'."
-            )
 
     @property
     def hub_repo(self) -> dict[str, Any]:
@@ -205,15 +214,46 @@ class SignTrainingArguments(TrainingArguments):
         }
 
 
-def parse(argv: list[str] | None = None, *more: type) -> tuple[Any, ...]:
+@dataclass
+class SignTrainingArguments(FittingArguments):
+    """Arguments of a training on isolated signs."""
+
+    mixup_alpha: float = field(
+        default=0.0,
+        metadata={"help": "Train on blends of two clips, their shares drawn from Beta(alpha, alpha); 0 does not."},
+    )
+    feature_dropout: float = field(
+        default=0.0,
+        metadata={"help": "Leave each of the processor's features out of so large a share of the training clips."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixup_alpha < 0:
+            raise ValueError(f"mixup_alpha is {self.mixup_alpha}; it must be positive, or 0 for no mixing.")
+        if not 0 <= self.feature_dropout < 1:
+            raise ValueError(f"feature_dropout is {self.feature_dropout}; it must be in [0, 1).")
+        if self.mixup_alpha and self.label_smoothing_factor:
+            raise ValueError(
+                "label_smoothing_factor needs whole labels, which mixup_alpha blends; smooth in the model instead: "
+                "--model '{\"label_smoothing\": 0.1}'."
+            )
+
+
+def parse(
+    argv: list[str] | None = None,
+    *more: type,
+    groups: Sequence[type] = (ModelArguments, DataArguments, SignTrainingArguments),
+) -> tuple[Any, ...]:
     """The three argument groups from ``argv`` (default: the command line), with ``--config file.yaml`` below the flags.
 
     Args:
         argv: words of a command line.
         more: dataclasses of further groups, which come after the three.
+        groups: dataclasses of the three; default: those of isolated signs.
 
     Returns:
-        ModelArguments, DataArguments, SignTrainingArguments and one of each of ``more``.
+        One of each of ``groups`` and ``more``.
 
     Raises:
         ValueError: an argument that does not exist or cannot be read, or a file that is no YAML mapping.
@@ -228,13 +268,13 @@ def parse(argv: list[str] | None = None, *more: type) -> tuple[Any, ...]:
     def refuse(message: str) -> NoReturn:  # instead of argparse's pages of usage
         raise ValueError(f"{message[:1].upper()}{message[1:]}; --help lists all arguments.")
 
-    parser = TrlParser((ModelArguments, DataArguments, SignTrainingArguments, *more))
+    parser = TrlParser((*groups, *more))
     parser.error = refuse
     argv = [part for flag in (sys.argv[1:] if argv is None else argv) for part in _apart(flag)]
     if argv[-1:] == ["--config"]:
         refuse("argument --config: expected one argument")
     try:
-        *groups, from_file, from_flags = parser.parse_args_and_config(
+        *found, from_file, from_flags = parser.parse_args_and_config(
             argv, return_remaining_strings=True, separate_remaining_strings=True
         )
     except YAMLError as error:
@@ -246,7 +286,7 @@ def parse(argv: list[str] | None = None, *more: type) -> tuple[Any, ...]:
         known = [option for action in parser._actions for option in action.option_strings]
         close = [match for flag in unknown for match in difflib.get_close_matches(flag, known, n=1)]
         refuse(f"unknown argument {', '.join(unknown)}" + (f" (did you mean {', '.join(close)}?)" if close else ""))
-    return tuple(groups)
+    return tuple(found)
 
 
 def _apart(flag: str) -> list[str]:
@@ -254,4 +294,4 @@ def _apart(flag: str) -> list[str]:
     return flag.split("=", 1) if flag.startswith("--config=") else [flag]
 
 
-__all__ = ["DataArguments", "ModelArguments", "SignTrainingArguments", "parse"]
+__all__ = ["DataArguments", "FittingArguments", "ModelArguments", "NetworkArguments", "SignTrainingArguments", "parse"]

@@ -30,7 +30,7 @@ from transformers.utils import logging
 from ..landmarks import get_layout, register_layout
 from ..models.keypoint import SignKeypointConfig, SignKeypointProcessor
 from ..pretrained import resolve
-from .arguments import ModelArguments
+from .arguments import ModelArguments, NetworkArguments
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,8 +41,16 @@ logger = logging.get_logger(__name__)
 _UNCALIBRATED = {"logit_temperature": 1.0, "unknown_threshold": None, "unknown_score": "probability"}
 
 
-def new_processor(model_args: ModelArguments, train: Dataset) -> SequenceFeatureExtractor:
+def new_processor(
+    model_args: NetworkArguments, train: Dataset, family: type = SignKeypointProcessor, **own: Any
+) -> SequenceFeatureExtractor:
     """The processor of the settings; by default in the layout of the data, and centred on the shoulders where it has them.
+
+    Args:
+        model_args: with its settings.
+        train: landmark rows.
+        family: class of the processor.
+        own: settings that are no user's to make, such as the vocabulary.
 
     Raises:
         ValueError: an unknown setting, or one with a value that it cannot have.
@@ -53,8 +61,9 @@ def new_processor(model_args: ModelArguments, train: Dataset) -> SequenceFeature
         register_layout(layout, settings["layout_points"])
     if "left_shoulder" not in get_layout(layout).index:
         settings.setdefault("normalization", "centroid")
-    _refuse_unknown("processor", settings, SignKeypointProcessor)
-    return _checked("processor", lambda: SignKeypointProcessor(**settings))
+    known = [name for name in inspect.signature(SignKeypointProcessor).parameters if name != "kwargs"]
+    refuse_unknown("processor", settings, family, also=[] if family is SignKeypointProcessor else known)
+    return checked("processor", lambda: family(**settings, **own))
 
 
 def new_model(
@@ -69,13 +78,13 @@ def new_model(
     if model_args.model_type not in families:
         raise ValueError(f"Unknown model_type {model_args.model_type!r}; known are {', '.join(families)}.")
     family = CONFIG_MAPPING[model_args.model_type]
-    _refuse_unknown("model", model_args.model, family, also=family().to_dict())
+    refuse_unknown("model", model_args.model, family, also=family().to_dict())
     settings = {**model_args.model, "input_size": processor.feature_size, **_labels(names)}
     if "parts" in inspect.signature(family).parameters:
         settings.setdefault("parts", processor.parts)
     if model_args.class_weights:
         settings["class_weights"] = class_weights(train, names)
-    config = _checked("model", lambda: AutoConfig.for_model(model_args.model_type, **settings))
+    config = checked("model", lambda: AutoConfig.for_model(model_args.model_type, **settings))
     return AutoModelForVideoClassification.from_config(config)
 
 
@@ -86,15 +95,15 @@ def fine_tuned_model(model_args: ModelArguments, train: Dataset, names: Sequence
         ValueError: nothing to load there, or settings that the saved weights do not fit.
     """
     source = resolve(str(model_args.model_name_or_path))
-    config = _loaded(source, AutoConfig.from_pretrained)
-    _refuse_unknown("model", model_args.model, type(config), also=config.to_dict())
+    config = loaded(source, AutoConfig.from_pretrained)
+    refuse_unknown("model", model_args.model, type(config), also=config.to_dict())
     known = [str(config.id2label[index]) for index in range(config.num_labels)]
     same = set(known) == set(names)
     settings = {"class_weights": None, **_UNCALIBRATED, **model_args.model, **({} if same else _labels(names))}
     if model_args.class_weights:
         weights = dict(zip(names, class_weights(train, names)))
         settings["class_weights"] = [weights[name] for name in (known if same else names)]
-    config = _loaded(source, AutoConfig.from_pretrained, **settings)
+    config = loaded(source, AutoConfig.from_pretrained, **settings)
     if same:
         return saved_model(source, config=config)
     shared = len(set(known) & set(names))
@@ -104,7 +113,7 @@ def fine_tuned_model(model_args: ModelArguments, train: Dataset, names: Sequence
     )
     model = AutoModelForVideoClassification.from_config(config)
     setattr(
-        model, model.base_model_prefix, _loaded(source, AutoModel.from_pretrained, config=config, dtype=torch.float32)
+        model, model.base_model_prefix, loaded(source, AutoModel.from_pretrained, config=config, dtype=torch.float32)
     )
     return model
 
@@ -116,12 +125,12 @@ def saved_processor(source: str) -> SequenceFeatureExtractor:
     files = ("preprocessor_config.json", "processor_config.json")
     if (folder / "config.json").is_file() and not any((folder / file).is_file() for file in files):
         raise ValueError(f"{source} has no processor; save it there with processor.save_pretrained().")
-    return _loaded(source, AutoFeatureExtractor.from_pretrained)
+    return loaded(source, AutoFeatureExtractor.from_pretrained)
 
 
 def saved_model(source: str, **options: Any) -> PreTrainedModel:
     """The classifier of a model folder, bundled model or Hub id. Raises ValueError where it cannot be loaded."""
-    return _loaded(resolve(source), AutoModelForVideoClassification.from_pretrained, dtype=torch.float32, **options)
+    return loaded(resolve(source), AutoModelForVideoClassification.from_pretrained, dtype=torch.float32, **options)
 
 
 def class_weights(train: Dataset, names: Sequence[str]) -> list[float]:
@@ -134,9 +143,10 @@ def _labels(names: Sequence[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
 
 
-def _refuse_unknown(what: str, settings: Mapping[str, Any], taker: type, also: Iterable[str] = ()) -> None:
-    """``taker`` is the class that takes the settings, ``also`` what it takes beyond its own parameters."""
-    takers = [taker, *(base for base in taker.__mro__[1:] if issubclass(base, SignKeypointConfig))]
+def refuse_unknown(what: str, settings: Mapping[str, Any], taker: Any, also: Iterable[str] = ()) -> None:
+    """Raise ValueError for settings that nobody takes: ``taker`` is the class that takes the settings, ``also`` what it takes beyond its own parameters."""
+    bases = taker.__mro__[1:] if isinstance(taker, type) else ()
+    takers = [taker, *(base for base in bases if issubclass(base, SignKeypointConfig))]
     named = dict.fromkeys(name for one in takers for name in inspect.signature(one).parameters)
     own = [name for name in named if name != "kwargs"]
     unknown = [str(name) for name in settings if name not in (*own, *also)]
@@ -144,14 +154,16 @@ def _refuse_unknown(what: str, settings: Mapping[str, Any], taker: type, also: I
         raise ValueError(f"Unknown {what} setting {', '.join(unknown)}; known are {', '.join(own)}.")
 
 
-def _checked(what: str, build: Callable[[], Any]) -> Any:
+def checked(what: str, build: Callable[[], Any]) -> Any:
+    """What ``build`` builds of settings. Raises ValueError, in one sentence, where their types do not fit."""
     try:
         return build()
     except TypeError as error:  # a text where a number belongs
         raise ValueError(f"The {what} settings do not fit: {error}.") from None
 
 
-def _loaded(source: str, load: Callable[..., Any], **options: Any) -> Any:
+def loaded(source: str, load: Callable[..., Any], **options: Any) -> Any:
+    """What ``load`` loads from a model folder. Raises ValueError, in one sentence, where it cannot."""
     try:
         return load(source, **options)
     except (OSError, RuntimeError) as error:  # nothing there, or weights of another size than the settings ask for
@@ -159,4 +171,14 @@ def _loaded(source: str, load: Callable[..., Any], **options: Any) -> Any:
         raise ValueError(f"{source} cannot be loaded: {' '.join(lines[:2])}") from error
 
 
-__all__ = ["class_weights", "fine_tuned_model", "new_model", "new_processor", "saved_model", "saved_processor"]
+__all__ = [
+    "checked",
+    "class_weights",
+    "fine_tuned_model",
+    "loaded",
+    "new_model",
+    "new_processor",
+    "refuse_unknown",
+    "saved_model",
+    "saved_processor",
+]

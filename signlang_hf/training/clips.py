@@ -39,6 +39,9 @@ class ClipDataset(torch.utils.data.Dataset):
             that may miss one learns from all of them. At least one is always there.
     """
 
+    TARGET = "label"
+    """Column that is learned; a subclass may learn another."""
+
     def __init__(
         self,
         rows: Dataset,
@@ -48,7 +51,7 @@ class ClipDataset(torch.utils.data.Dataset):
         labels: Sequence[int] | None = None,
         feature_dropout: float = 0.0,
     ) -> None:
-        self.rows = MappedRows(rows, [*LANDMARK_COLUMNS, "label"])
+        self.rows = MappedRows(rows, [*LANDMARK_COLUMNS, self.TARGET])
         self.processor = processor
         self.augmenter = augmenter
         self.seed = seed
@@ -83,11 +86,15 @@ class ClipDataset(torch.utils.data.Dataset):
             sequence = self.augmenter(sequence, rng)
             clip["draw"] = int(rng.integers(2**63))
             clip["input_values"] = self._without_features(self.processor.extract(sequence), rng)
-        if "label" in row:
-            if row["label"] is None or row["label"] < 0:
-                raise ValueError(f"Clip {row['id']} has no label.")
-            clip["labels"] = row["label"] if self.labels is None else int(self.labels[row["label"]])
+        if self.TARGET in row:
+            clip["labels"] = self.target(row)
         return clip
+
+    def target(self, row: dict[str, Any]) -> Any:
+        """What is learned of a row. Raises ValueError where it is missing."""
+        if row["label"] is None or row["label"] < 0:
+            raise ValueError(f"Clip {row['id']} has no label.")
+        return row["label"] if self.labels is None else int(self.labels[row["label"]])
 
     def _without_features(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not self.feature_dropout:
@@ -126,10 +133,16 @@ class ClipCollator:
 
 
 def digest(rows: Dataset) -> str:
-    """Hash of what is trained on: ids, labels, frame rates and landmarks of all rows, in their order."""
+    """Hash of what is trained on: ids, labels, glosses and texts, frame rates and landmarks of all rows, in their order."""
     found = hashlib.blake2b(digest_size=16)
-    for row in MappedRows(rows, ["id", "label", "fps", "landmarks"]):
-        landmarks = np.ascontiguousarray(row["landmarks"], np.float32)
-        found.update(repr([row["id"], row.get("label"), str(row["fps"]), landmarks.shape]).encode())
-        found.update(landmarks.tobytes())
+    for row in MappedRows(rows, ["id", "label", "fps", "landmarks", "glosses", "text"]):
+        facts = [row["id"], row.get("label"), str(row.get("fps"))]
+        landmarks = None
+        if "landmarks" in row:
+            landmarks = np.ascontiguousarray(row["landmarks"], np.float32)
+            facts.append(landmarks.shape)
+        facts += [row[name] for name in ("glosses", "text") if name in row]
+        found.update(repr(facts).encode())
+        if landmarks is not None:
+            found.update(landmarks.tobytes())
     return found.hexdigest()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..landmarks.files import atomic_write
+from .results import unit_of
 
 _INK, _ACCENT, _SOFT = "#1f2933", "#d9480f", "#1971c2"
 
@@ -32,35 +33,48 @@ def _save(figure: Any, path: Path) -> Path:
 
 
 def learning_curve(
-    history: Sequence[dict[str, Any]], path: Path, *, references: dict[str, float] | None = None
+    history: Sequence[dict[str, Any]],
+    path: Path,
+    *,
+    references: dict[str, float] | None = None,
+    metric: str = "accuracy",
+    loss_name: str = "cross-entropy loss",
 ) -> Path:
-    """Loss and accuracy over epochs.
+    """Loss and a metric of validation over epochs.
 
     Args:
         history: ``trainer.state.log_history``.
         path: PNG to write.
-        references: name → accuracy of horizontal lines, e.g. a baseline and the test result.
+        references: name → value of horizontal lines, e.g. a baseline and the test result.
+        metric: what validation measured; rates are shown in per cent, scores as they are.
+        loss_name: what the left axis says.
     """
     figure = _figure(7, 4)
     loss_axis = figure.add_subplot()
     loss = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
     evaluation = [(row["epoch"], row["eval_loss"]) for row in history if "eval_loss" in row]
-    accuracy = [(row["epoch"], 100 * row["eval_accuracy"]) for row in history if "eval_accuracy" in row]
+    score = unit_of(metric) == "score"
+    factor, sign = (1, "") if score else (100, " %")
+    name, key = metric.upper() if metric in ("wer", "bleu") else metric.replace("_", " "), f"eval_{metric}"
+    measured = [(row["epoch"], factor * row[key]) for row in history if key in row]
     lines = loss_axis.plot(*zip(*loss), color=_INK, label="training loss") if loss else []
     if evaluation:
         lines += loss_axis.plot(*zip(*evaluation), color=_INK, linestyle=":", label="validation loss")
-    loss_axis.set(xlabel="epoch", ylabel="cross-entropy loss")
+    loss_axis.set(xlabel="epoch", ylabel=loss_name)
     loss_axis.spines[["top", "right"]].set_visible(False)
     loss_axis.margins(x=0)
-    if accuracy or references:
+    if measured or references:
         share_axis = loss_axis.twinx()
-        share_axis.set(ylabel="accuracy (%)", ylim=(0, 100))
+        # An error rate may exceed 1, a BLEU seldom comes near 100.
+        highest = max([value for _, value in measured] + [factor * value for value in (references or {}).values()])
+        limit = 100 if unit_of(metric) == "rate" else 1.1 * min(max(highest, 1.0), 150)
+        share_axis.set(ylabel=name if score else f"{name} (%)", ylim=(0, limit))
         share_axis.spines["top"].set_visible(False)
-        if accuracy:
-            lines += share_axis.plot(*zip(*accuracy), color=_ACCENT, label="validation accuracy")
-        for (name, value), style in zip((references or {}).items(), ("--", "-.", ":")):
-            label = f"{name} {100 * value:.1f} %"
-            lines += [share_axis.axhline(100 * value, color=_SOFT, linestyle=style, linewidth=1.2, label=label)]
+        if measured:
+            lines += share_axis.plot(*zip(*measured), color=_ACCENT, label=f"validation {name}")
+        for (line, value), style in zip((references or {}).items(), ("--", "-.", ":")):
+            label = f"{line} {factor * value:.1f}{sign}"
+            lines += [share_axis.axhline(factor * value, color=_SOFT, linestyle=style, linewidth=1.2, label=label)]
     if lines:
         figure.legend(
             lines,

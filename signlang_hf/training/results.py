@@ -5,8 +5,8 @@ Design decisions:
 * The README and the cards are rendered from these files (``make cards``); nobody types a number.
 * One row is one number with all that is needed to measure it again: split, n, seeds, command, versions, date.
 * The **name of a metric says its unit**, so a row needs no unit field and a wrong scale is caught when it is written:
-  ``*_ms`` milliseconds, ``*_minutes``, ``*_per_second``, ``*_speedup`` and ``*_ratio``, ``*_mb``, ``*_px``, ``bleu*`` and ``chrf*``
-  0–100, ``*_difference`` and ``*_count`` plain numbers; **everything else is a rate, as a fraction**. Word and error
+  ``*_ms`` milliseconds, ``*_minutes``, ``*_per_second``, ``*_speedup`` and ``*_ratio``, ``*_mb``, ``*_px``, ``bleu*``, ``chrf*`` and
+  ``rouge*`` 0–100, ``*_difference`` and ``*_count`` plain numbers; **everything else is a rate, as a fraction**. Word and error
   rates (``wer``, ``*_wer``, ``*_error_rate``) may exceed 1.
 * A speed means little alone: rows in milliseconds, per second or as a speed-up name what they were measured ``against`` in the
   same run, and the ``ratio``.
@@ -72,7 +72,7 @@ class ResultRow:
         model: what was measured, by the name that readers know.
         split: on what: "test", "mean of 16 languages", "language=ase".
         metric: name of the metric; it says the unit (see the module's docstring).
-        value: the number. Rates are fractions, times milliseconds, ``bleu`` and ``chrf`` 0–100.
+        value: the number. Rates are fractions, times milliseconds, ``bleu``, ``chrf`` and ``rouge`` 0–100.
         n: number of clips, sentences, runs … behind it.
         command: shell command that measures it again.
         spread: standard deviation over folds or seeds, in the unit of ``value``.
@@ -114,7 +114,7 @@ def unit_of(metric: str) -> str:
     for ending, unit in ends.items():
         if metric == ending or metric.endswith("_" + ending):
             return unit
-    return "score" if metric.startswith(("bleu", "chrf")) else "rate"
+    return "score" if metric.startswith(("bleu", "chrf", "rouge")) else "rate"
 
 
 def require_benchmark(name: str) -> None:
@@ -322,7 +322,7 @@ def _check(row: ResultRow) -> None:
     if unit == "rate" and not 0 <= row.value <= 1:
         raise ValueError(
             f"{where}: {row.value} is not a rate; rates are fractions in [0, 1], and a metric of another unit says "
-            "so in its name (*_ms, *_minutes, *_per_second, *_speedup, *_mb, *_px, *_difference, *_count, bleu*, chrf*)."
+            "so in its name (*_ms, *_minutes, *_per_second, *_speedup, *_mb, *_px, *_difference, *_count, bleu*, chrf*, rouge*)."
         )
     if unit == "score" and not 0 <= row.value <= 100:
         raise ValueError(f"{where}: {row.value} is outside 0–100.")

@@ -30,7 +30,8 @@ from .callbacks import SetEpoch, WeightAverage
 from .checkpoints import claim
 from .clips import ClipCollator, ClipDataset
 from .evaluation import label_names
-from .isolated import METRICS, augmenter_of, check_trackers, measure_features, run_settings, validation_metrics
+from .fitting import augmenter_of, check_trackers, measure_features, run_settings
+from .isolated import METRICS, validation_metrics
 
 if TYPE_CHECKING:
     import optuna

@@ -6,6 +6,7 @@ Design decisions:
   a model, it does not measure one.
 * The folds of a cross-validation, and the validation part within each, are drawn with one fixed seed: runs with other seeds train other
   models on the same clips, and what is compared between two models is compared on the same folds.
+* Sentences are split by sentence (:mod:`..data.sentence_splits`) or by signer, never by clip: the same sentence is signed many times.
 * A stratified cross-validation would put the two copies of a clip into training and test; the later one is left out.
 """
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import logging
 
 from ..data import check_leaks, find_duplicates, load_dataset
+from ..data.sentence_splits import check_sentence_leaks, sentence_folds, sentence_split
 from ..data.splits import leave_one_signer_out, signer_disjoint_split, stratified_folds, stratified_split
 from .arguments import DataArguments
 
@@ -56,15 +58,44 @@ def load_splits(data_args: DataArguments, seed: int) -> DatasetDict:
             raise ValueError(
                 f"There is no split '{source}' beside the training split; the dataset has {', '.join(loaded)}."
             )
+    if data_args.test_signers:
+        _hold_out(splits, [str(name) for name in data_args.test_signers])
     if "validation" not in splits and data_args.validation_size:
-        carve = signer_disjoint_split if data_args.validation_by == "signer" else stratified_split
-        carved = carve(splits["train"], test_size=data_args.validation_size, seed=seed)
+        carved = _carve(splits["train"], data_args, seed)
         splits["train"], splits["validation"] = carved["train"], carved["test"]
     return splits
 
 
+def _carve(rows: Dataset, data_args: DataArguments, seed: int) -> DatasetDict:
+    """``rows`` as ``train`` and ``test``, the latter of ``validation_size``."""
+    if data_args.validation_by == "clip" and "label" not in rows.column_names:
+        raise ValueError("Sentences are carved out by sentence or by signer: --validation_by sentence or signer.")
+    carve = {"signer": signer_disjoint_split, "sentence": sentence_split, "clip": stratified_split}
+    return carve[data_args.validation_by](rows, test_size=data_args.validation_size, seed=seed)
+
+
+def _hold_out(splits: DatasetDict, signers: list[str]) -> None:
+    """Take the signers out of training and validation; their clips of the training split are the test split."""
+    if "signer" not in splits["train"].column_names:
+        raise ValueError("--test_signers needs rows with a signer; these have none.")
+    of_rows = {
+        name: [str(signer) for signer in splits[name]["signer"]] for name in ("train", "validation") if name in splits
+    }
+    missing = sorted(set(signers) - set(of_rows["train"]))
+    if missing:
+        known = ", ".join(sorted(set(of_rows["train"])))
+        raise ValueError(f"No clip of the training split is by {', '.join(missing)}; its signers are {known}.")
+    train = splits["train"]
+    splits["test"] = train.select([row for row, signer in enumerate(of_rows["train"]) if signer in signers])
+    for name, found in of_rows.items():
+        kept = [row for row, signer in enumerate(found) if signer not in signers]
+        if not kept:
+            raise ValueError(f"Without {', '.join(signers)} the {name} split is empty; hold out fewer signers.")
+        splits[name] = splits[name].select(kept)
+
+
 def refuse_leaks(splits: DatasetDict, data_args: DataArguments) -> None:
-    """No clip may stand in two splits, and no signer in training and test where the splits claim so.
+    """No clip may stand in two splits, and no signer or sentence in training and test where the splits claim so.
 
     Raises:
         LeakError: they do, and ``allow_leaks`` is off.
@@ -72,9 +103,14 @@ def refuse_leaks(splits: DatasetDict, data_args: DataArguments) -> None:
     from datasets import DatasetDict
 
     own = DatasetDict({name: split for name, split in splits.items() if name != "unknown"})  # its signs are others
-    check_leaks(own, allow=data_args.allow_leaks)
     measured = DatasetDict({name: split for name, split in own.items() if name != "validation"})
-    independent = data_args.signer_independent and data_args.cross_validate != "stratified"
+    if data_args.sentence_independent and len(measured) > 1:
+        check_sentence_leaks(measured, allow=data_args.allow_leaks)
+    if "landmarks" not in own["train"].column_names:
+        return
+    # How near two clips of different sentences come was never measured, so of those only copies are looked for.
+    check_leaks(own, allow=data_args.allow_leaks, near_duplicates="glosses" not in own["train"].column_names)
+    independent = data_args.signer_independent and data_args.cross_validate not in ("stratified", "sentence")
     if independent and len(measured) > 1:
         check_leaks(measured, allow=data_args.allow_leaks, signer_independent=True, near_duplicates=False)
 
@@ -103,13 +139,22 @@ def load_folds(data_args: DataArguments) -> Iterator[tuple[str, DatasetDict]]:
         drawn = stratified_folds(
             rows, num_folds=data_args.num_folds, validation_size=data_args.validation_size, seed=_FOLD_SEED
         )
+    elif data_args.cross_validate == "sentence":
+        if data_args.validation_by == "signer" and data_args.validation_size:
+            raise ValueError("Folds by sentence carve validation out by sentence: --validation_by sentence.")
+        drawn = sentence_folds(
+            rows, num_folds=data_args.num_folds, validation_size=data_args.validation_size, seed=_FOLD_SEED
+        )
     else:
+        own = data_args.validation_by != "sentence"  # what leave_one_signer_out can carve out itself
         drawn = leave_one_signer_out(
             rows,
-            validation_size=data_args.validation_size,
-            validation_by=data_args.validation_by,
+            validation_size=data_args.validation_size if own else 0.0,
+            validation_by=data_args.validation_by if own else "clip",
             seed=_FOLD_SEED,
         )
+        if not own and data_args.validation_size:
+            drawn = ((name, _with_validation(fold, data_args)) for name, fold in drawn)
     every = dict(drawn)
     wanted = list(every) if data_args.folds is None else data_args.folds
     unknown = [name for name in wanted if name not in every]
@@ -120,6 +165,12 @@ def load_folds(data_args: DataArguments) -> Iterator[tuple[str, DatasetDict]]:
         if data_args.unknown_split is not None:
             every[name]["unknown"] = loaded[data_args.unknown_split]
         yield name, every[name]
+
+
+def _with_validation(fold: DatasetDict, data_args: DataArguments) -> DatasetDict:
+    carved = _carve(fold["train"], data_args, _FOLD_SEED)
+    fold["train"], fold["validation"] = carved["train"], carved["test"]
+    return fold
 
 
 def without_duplicates(rows: Dataset) -> Dataset:

@@ -31,7 +31,7 @@ from signlang_hf.training.arguments import DataArguments, parse
 from signlang_hf.training.building import new_model, new_processor
 from signlang_hf.training.cross_validation import run_arguments
 from signlang_hf.training.evaluation import Predictions
-from signlang_hf.training.isolated import augmenter_of
+from signlang_hf.training.fitting import augmenter_of
 from signlang_hf.training.results import load_results
 from signlang_hf.training.splits import load_splits
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from signlang_hf.compat import FINDS_MODELS_SAVED_AS_BEST
-from signlang_hf.training import callbacks, isolated
+from signlang_hf.training import callbacks, fitting
 from signlang_hf.training.callbacks import LAST_WEIGHTS, Stopwatch
 from signlang_hf.training.checkpoints import last_checkpoint
 from signlang_hf.training.evaluation import predict
@@ -32,8 +32,8 @@ class Record(TrainerCallback):
 @pytest.fixture
 def record(monkeypatch):
     recorder = Record()
-    real = isolated._callbacks
-    monkeypatch.setattr(isolated, "_callbacks", lambda *args: [recorder, *real(*args)])
+    real = fitting.callbacks_of
+    monkeypatch.setattr(fitting, "callbacks_of", lambda *args: [recorder, *real(*args)])
     return recorder
 
 

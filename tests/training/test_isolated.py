@@ -15,7 +15,7 @@ from transformers import AutoModelForVideoClassification, TrainerCallback
 from signlang_hf.compat import FINDS_MODELS_SAVED_AS_BEST
 from signlang_hf.data import load_dataset
 from signlang_hf.landmarks.rows import to_sequence
-from signlang_hf.training import isolated
+from signlang_hf.training import fitting, isolated
 from signlang_hf.training.arguments import ModelArguments, parse
 from signlang_hf.training.building import fine_tuned_model
 from signlang_hf.training.checkpoints import last_checkpoint
@@ -62,8 +62,8 @@ def interrupt(monkeypatch):
     """``with interrupt(7): train`` breaks off after 7 steps."""
 
     def after(step: int):
-        real = isolated._callbacks
-        monkeypatch.setattr(isolated, "_callbacks", lambda *args: [*real(*args), Stop(step)])
+        real = fitting.callbacks_of
+        monkeypatch.setattr(fitting, "callbacks_of", lambda *args: [*real(*args), Stop(step)])
         return pytest.raises(KeyboardInterrupt)
 
     yield after

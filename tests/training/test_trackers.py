@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from tiny_signs import RECIPE, flags
 
 from signlang_hf.training import cross_validation
 from signlang_hf.training.arguments import parse
-from signlang_hf.training.isolated import check_trackers
+from signlang_hf.training.fitting import check_trackers
 
 TRACKERS = ("tensorboard", "mlflow", "trackio", "wandb")
 
@@ -88,13 +89,14 @@ def test_each_of_several_trainings_is_a_run_of_its_own(tiny_signs, tmp_path, mon
     """wandb would go on with the run that is open."""
     ended = []
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(finish=lambda: ended.append(True)))
-    real = cross_validation.train_isolated
+    real = cross_validation.ISOLATED
 
     def train(model_args, data_args, args, splits):
         args.report_to = []  # the stand-in cannot track
-        return real(model_args, data_args, args, splits)
+        return real.train(model_args, data_args, args, splits)
 
-    monkeypatch.setattr(cross_validation, "train_isolated", train)
+    # The default of a parameter, so it is changed where it is kept.
+    monkeypatch.setattr(cross_validation.train_many, "__defaults__", (replace(real, train=train),))
     installed = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: name == "wandb" or installed(name, *rest))
     tiny_signs.run(tmp_path, seeds=[0, 1], num_train_epochs=1, report_to="wandb")
