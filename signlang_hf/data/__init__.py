@@ -9,6 +9,7 @@ files as their publisher gives them, and is loaded by name::
 
     letters = load_dataset("fingerspelling")                                # real letters, from a package on PyPI
     mine = load_dataset("landmark_folder", data_dir="my_landmarks")         # metadata.csv + .npz / .pose / .npy
+    mine = load_dataset("landmark_sentences", data_dir="my_sentences")      # the same with glosses and text
     mine = load_dataset("video_folder", data_dir="my_videos", num_proc=4)   # metadata.csv + videos, extracted once
     signs = load_dataset("include50", data_dir="INCLUDE", num_proc=4)       # a published dataset, as downloaded
     rows = load_dataset("fingerspelling", split="train", streaming=True)

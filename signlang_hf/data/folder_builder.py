@@ -50,6 +50,8 @@ class FolderBuilder(datasets.GeneratorBasedBuilder):
     WHAT = ""
     NEEDS = f"the folder with {METADATA} and its clips"
     FACTS: DatasetFacts | None = None
+    SENTENCES = False
+    """Whether clips show sentences (``glosses`` and, where one clip has it, ``text``) instead of one ``label``."""
 
     def __init__(self, *args: Any, data_dir: str | Path | None = None, hash: str | None = None, **kwargs: Any) -> None:
         if data_dir is None:
@@ -82,6 +84,20 @@ class FolderBuilder(datasets.GeneratorBasedBuilder):
     def sequences(self, clips: list[Clip]) -> Iterator[tuple[Clip, LandmarkSequence | Exception]]:
         """The landmarks of each clip in ``self.layout``, or the error that kept them from being read."""
 
+    def row_features(self) -> datasets.Features:
+        """Columns of the rows, without those of :meth:`extra_features`."""
+        if not self.SENTENCES:
+            return landmark_features(self.layout, label_names=self.metadata.label_names)
+        text = any(clip.text is not None for clip in self.metadata.clips)
+        return landmark_features(self.layout, glosses=True, text=text)
+
+    def target_values(self, clip: Clip) -> dict[str, Any]:
+        """What one clip shows: its label, or its glosses and text."""
+        if not self.SENTENCES:
+            return {"label": clip.label}
+        text = {"text": clip.text} if "text" in self.info.features else {}
+        return {"glosses": list(clip.glosses), **text}
+
     def extra_features(self) -> datasets.Features:
         """Columns beyond those of every landmark dataset."""
         return datasets.Features()
@@ -94,7 +110,7 @@ class FolderBuilder(datasets.GeneratorBasedBuilder):
         self.config.check()
         self.metadata = self.configured(self.metadata)
         self.layout = self.find_layout()
-        features = landmark_features(self.layout, label_names=self.metadata.label_names)
+        features = self.row_features()
         features.update(self.extra_features())
         return datasets.DatasetInfo(features=features) if self.FACTS is None else self.FACTS.info(features)
 
@@ -108,8 +124,8 @@ class FolderBuilder(datasets.GeneratorBasedBuilder):
     def _generate_examples(self, clips: list[Clip]) -> Iterator[tuple[str, dict[str, Any]]]:
         for clip, sequence in self.sequences(clips):
             if not isinstance(sequence, Exception):
-                values = {"signer": clip.signer, "view": clip.view, "label": clip.label, **self.extra_values(clip)}
-                yield clip.id, to_row(sequence, id=clip.id, **values)
+                values = self.target_values(clip) | self.extra_values(clip)
+                yield clip.id, to_row(sequence, id=clip.id, signer=clip.signer, view=clip.view, **values)
             elif self.config.on_error == "raise":
                 raise sequence
             else:

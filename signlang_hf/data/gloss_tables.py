@@ -2,8 +2,7 @@
 
 Design decisions:
 
-* UTF-8, strictly: a table in another encoding is refused with line and column, because umlauts and vowel signs that were guessed wrong are
-  other words. A byte order mark is allowed.
+* UTF-8, strictly: a table in another encoding is refused with line and column (:mod:`.text_files`).
 * A wrong separator is recognised by the header and said with line and column; so is a row with too many or too few cells.
 * A gloss is what stands between white space. What capitals alone tell apart is one gloss, in the spelling that is used most: a vocabulary that
   holds *House* and *HOUSE* is half as good, and no publisher means two signs by it.
@@ -22,10 +21,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .metadata import DatasetError, Fault
+from .text_files import read_utf8
 
 logger = logging.getLogger(__name__)
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "“|”"}
-_WIDE = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,6 @@ class Sentence:
 def split_glosses(cell: str) -> tuple[str, ...]:
     """The glosses of a cell: what stands between white space, in Unicode's composed form."""
     return tuple(unicodedata.normalize("NFC", cell).split())
-
-
-def read_utf8(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: it is not UTF-8; the sentence says line and column of the first byte that is not.
-    """
-    content = path.read_bytes()
-    if content.startswith(_WIDE):
-        raise ValueError(f"{path}, line 1, column 1: the file is UTF-16; save it as UTF-8.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        raise ValueError(
-            f"{path}, line {line}, column {column}: the byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8."
-        ) from None
 
 
 def read_table(

@@ -2,7 +2,8 @@
 
 Columns: ``file_name`` (relative to the table) and ``label``, and where known ``signer``, ``split``, ``view`` and ``id``. Nothing
 else: a column that is silently ignored is a misspelt one. Reading never stops at the first fault; it collects all of them,
-so that ``signlang validate`` lists them in one run and the dataset builders raise the same sentences.
+so that ``signlang validate`` lists them in one run and the dataset builders raise the same sentences. What a table of sentences has
+instead of ``label`` is told in :mod:`.sentence_metadata`; :class:`TableKind` is what the two differ in.
 
 Row numbers are lines of the file, as editors and spreadsheets count them: the header is row 1.
 """
@@ -20,12 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .text_files import BadByte, decode_utf8
+
 METADATA = "metadata.csv"
 REQUIRED = ("file_name", "label")
 COLUMNS: tuple[str, ...] = (*REQUIRED, "signer", "split", "view", "id")
 SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 _SPLITS = ("train", "validation", "test")
-EXAMPLE = f"Write a {METADATA} with the columns {','.join(REQUIRED)}[,{','.join(COLUMNS[2:])}] and one row a clip."
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class DatasetError(ValueError):
 class Clip:
     """One clip of a dataset: a row of the table, or (``row`` 0) what a builder found by itself.
 
-    ``file`` is the path to open, ``name`` what the table calls it, ``member`` the array in it where a file holds several clips.
+    What it shows is ``label``, or ``glosses`` and, where known, ``text``. ``file`` is the path to open, ``name`` what the table calls it, ``member`` the array in it where a file holds several clips.
     """
 
     row: int
@@ -77,6 +79,8 @@ class Clip:
     signer: str | None = None
     view: str | None = None
     member: str | None = None
+    glosses: tuple[str, ...] = ()
+    text: str | None = None
 
     @property
     def place(self) -> str:
@@ -105,7 +109,7 @@ class Metadata:
     @property
     def splits(self) -> dict[str, list[Clip]]:
         """Clips by split; train, validation and test first."""
-        return _by_split(self.clips)
+        return by_split(self.clips)
 
     def require(self) -> Metadata:
         """Itself. Raises :class:`DatasetError` with all errors, if there are any."""
@@ -115,44 +119,71 @@ class Metadata:
         return self
 
 
-def read_metadata(folder: str | Path, suffixes: Iterable[str], what: str = "landmark") -> Metadata:
+@dataclass(frozen=True)
+class TableKind:
+    """What tables of isolated signs and of sentences differ in.
+
+    Args:
+        required, columns: columns that a table must and may have.
+        target: the fields of :class:`Clip` that a row's cells say what the clip shows with, and (kind, severity, message) of each fault.
+        table_faults: faults that only all clips together show.
+        elsewhere: column of the other kind → what to do with such a table.
+    """
+
+    required: tuple[str, ...]
+    columns: tuple[str, ...]
+    target: Callable[[dict[str, str]], tuple[dict[str, Any], list[tuple[str, str, str]]]]
+    table_faults: Callable[[list[Clip]], list[Fault]]
+    elsewhere: tuple[str, str] = ("", "")
+
+    @property
+    def example(self) -> str:
+        """What to write, for messages."""
+        more = [name for name in self.columns if name not in self.required]
+        return f"Write a {METADATA} with the columns {','.join(self.required)}[,{','.join(more)}] and one row a clip."
+
+
+def read_metadata(
+    folder: str | Path, suffixes: Iterable[str], what: str = "landmark", kind: TableKind | None = None
+) -> Metadata:
     """Read ``folder/metadata.csv`` and collect everything that is wrong with it.
 
     Args:
         folder: folder of the dataset.
         suffixes: file name endings that the dataset may list.
         what: kind of files, for the sentences: "landmark" or "video".
+        kind: kind of table; default: :data:`SIGNS`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no ``metadata.csv`` in it.
     """
-    folder = Path(folder)
+    folder, kind = Path(folder), kind or SIGNS
     if not folder.is_dir():
         raise FileNotFoundError(f"Folder not found: {folder}")
     table = folder / METADATA
     if not table.is_file():
-        raise FileNotFoundError(f"{folder} has no {METADATA}. {EXAMPLE}")
+        raise FileNotFoundError(f"{folder} has no {METADATA}. {kind.example}")
     metadata = Metadata(folder, tables=[table])
-    rows = _read_table(table, metadata.faults)
+    rows = _read_table(table, kind, metadata.faults)
     suffixes = tuple(suffixes)
-    clips = _unique([_clip(folder, *row, suffixes, what, metadata.faults) for row in rows], metadata.faults)
-    broken = {fault.row for fault in metadata.faults}
+    clips = _unique([_clip(folder, *row, suffixes, what, kind, metadata.faults) for row in rows], metadata.faults)
+    broken = {fault.row for fault in metadata.faults if fault.severity == "error"}
     # A clip whose file is missing still counts as one of its class, or one fault would be reported as many.
-    metadata.faults += _table_faults([clip for clip in clips if clip.label and clip.split])
+    usable = [clip for clip in clips if (clip.label or clip.glosses) and clip.split]
+    metadata.faults += kind.table_faults(usable) + _common_faults(usable)
     metadata.clips = [clip for clip in clips if clip.row not in broken]
     return metadata
 
 
-def _read_table(table: Path, faults: list[Fault]) -> list[tuple[int, dict[str, str]]]:
+def _read_table(table: Path, kind: TableKind, faults: list[Fault]) -> list[tuple[int, dict[str, str]]]:
     """Rows as (row number, cells of the known columns); faults of the file and its header are added to ``faults``."""
 
     def error(kind: str, message: str, row: int | None = None) -> None:
         faults.append(Fault("error", kind, message, row=row))
 
-    try:
-        text = table.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark in front
-    except UnicodeDecodeError:
-        error("not-utf8", "the table is not UTF-8 text; save it as “CSV UTF-8”.")
+    text = decode_utf8(table.read_bytes())  # spreadsheets put a byte order mark in front
+    if isinstance(text, BadByte):
+        error("not-utf8", f"column {text.column}: {text.reason}; save the table as “CSV UTF-8”.", text.line)
         return []
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
@@ -161,23 +192,31 @@ def _read_table(table: Path, faults: list[Fault]) -> list[tuple[int, dict[str, s
     except csv.Error as fault:
         error("not-csv", f"the table is not CSV ({fault}).", reader.line_num)
         return []
-    if len(header) == 1 and re.search("[;\t]", header[0]):
-        error("separator", "the columns are separated by “;” or tabs; save the table with commas.", 1)
+    foreign = re.search("[;\t|]", header[0]) if len(header) == 1 else None
+    if foreign:
+        error(
+            "separator",
+            f"column {foreign.start() + 1}: the columns are separated by {_SEPARATORS[foreign[0]]}; save the table with commas.",
+            1,
+        )
         return []
-    unknown = [name for name in header if name not in COLUMNS]
+    unknown = [name for name in header if name not in kind.columns]
+    if kind.elsewhere[0] in unknown:
+        error("unknown-column", kind.elsewhere[1], 1)
+        return []
     if unknown:
         names = ", ".join(repr(name) for name in unknown)
         error(
             "unknown-column",
-            f"unknown column{'s' * (len(unknown) > 1)} {names}; known are {', '.join(COLUMNS)}. Rename or remove.",
+            f"unknown column{'s' * (len(unknown) > 1)} {names}; known are {', '.join(kind.columns)}. Rename or remove.",
             1,
         )
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         error("unknown-column", f"the column {', '.join(twice)} stands there twice.", 1)
-    missing = [name for name in REQUIRED if name not in header]
+    missing = [name for name in kind.required if name not in header]
     if missing:
-        error("missing-column", f"the column {' and '.join(missing)} is missing. {EXAMPLE}", 1)
+        error("missing-column", f"the column {' and '.join(missing)} is missing. {kind.example}", 1)
         return []
     if not lines:
         error("empty", "the table lists no clip.")
@@ -191,10 +230,16 @@ def _read_table(table: Path, faults: list[Fault]) -> list[tuple[int, dict[str, s
 
 
 def _clip(
-    folder: Path, row: int, cells: dict[str, str], suffixes: tuple[str, ...], what: str, faults: list[Fault]
+    folder: Path,
+    row: int,
+    cells: dict[str, str],
+    suffixes: tuple[str, ...],
+    what: str,
+    kind: TableKind,
+    faults: list[Fault],
 ) -> Clip:
     """The clip of one row; what keeps it from being used is added to ``faults``."""
-    name, label = cells["file_name"].strip(), cells["label"]
+    name = cells["file_name"].strip()
 
     def error(kind: str, message: str) -> None:
         faults.append(Fault("error", kind, message, name or None, row))
@@ -207,8 +252,8 @@ def _clip(
     elif not file.is_file():
         hint = " (use / between folders)" if "\\" in name else ""
         error("missing-file", f"the file does not exist{hint}.")
-    if not label.strip():
-        error("empty-cell", "label is empty.")
+    target, found = kind.target(cells)
+    faults += [Fault(severity, fault, message, name or None, row) for fault, severity, message in found]
     split = cells["split"].strip() if "split" in cells else "train"
     split = SPLIT_ALIASES.get(split, split)
     if not split:
@@ -216,11 +261,12 @@ def _clip(
     elif not re.fullmatch(r"\w+(\.\w+)*", split) or split == "all":
         error("split-name", f"{split!r} cannot name a split; use train, validation and test.")
     return Clip(
-        row, name, file, label if label.strip() else "",
+        row, name, file, target.pop("label", ""),
         id=cells.get("id", "").strip() or os.path.splitext(name)[0],
         split=split,
         signer=cells.get("signer", "").strip() or None,
         view=cells.get("view", "").strip() or None,
+        **target,
     )  # fmt: skip
 
 
@@ -246,7 +292,7 @@ def _unique(clips: list[Clip], faults: list[Fault]) -> list[Clip]:
     return kept
 
 
-def _group(clips: Iterable[Clip], key: Callable[[Clip], Any]) -> dict[Any, list[Clip]]:
+def group_clips(clips: Iterable[Clip], key: Callable[[Clip], Any]) -> dict[Any, list[Clip]]:
     """Clips by ``key(clip)``, in order of first appearance."""
     groups: dict[Any, list[Clip]] = defaultdict(list)
     for clip in clips:
@@ -254,14 +300,20 @@ def _group(clips: Iterable[Clip], key: Callable[[Clip], Any]) -> dict[Any, list[
     return groups
 
 
-def _table_faults(clips: list[Clip]) -> list[Fault]:
-    """Faults that only the table as a whole shows: classes, spellings, splits and signers."""
+def _label(cells: dict[str, str]) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """The label of a row, and what is wrong with it."""
+    label = cells["label"] if cells["label"].strip() else ""
+    return {"label": label}, [] if label else [("empty-cell", "error", "label is empty.")]
+
+
+def _label_faults(clips: list[Clip]) -> list[Fault]:
+    """Faults that only the table as a whole shows: classes and their spellings."""
     faults: list[Fault] = []
-    by_label = _group(clips, lambda clip: clip.label)
+    by_label = group_clips(clips, lambda clip: clip.label)
     if len(by_label) == 1:
         message = f"all clips have the label {next(iter(by_label))!r}; a classifier needs at least two."
         faults.append(Fault("error", "one-class", message))
-    for labels in _spellings(by_label).values():
+    for labels in spellings(by_label).values():
         listed = " and ".join(f"{label!r} (row {by_label[label][0].row})" for label in labels)
         spaces = len({label.casefold() for label in labels}) > 1  # more than capitals differ
         reason = "white space or Unicode form" if spaces else "capitals"
@@ -274,19 +326,25 @@ def _table_faults(clips: list[Clip]) -> list[Fault]:
         if len(members) == 1 and len(by_label) > 1:
             message = f"the class {label!r} has a single clip; it cannot stand in two splits."
             faults.append(Fault("warning", "single-clip", message, members[0].name, members[0].row))
-    splits = _by_split(clips)
-    for name in splits:
-        if name not in _SPLITS:
-            message = f"the split {name!r} is none of {', '.join(_SPLITS)}."
-            faults.append(Fault("warning", "split-name", message, row=splits[name][0].row))
+    splits = by_split(clips)
     taught = {clip.label for clip in splits.get("train", ())}
     for name in [name for name in splits if name != "train" and taught]:
         unknown = sorted({clip.label for clip in splits[name]} - taught)
         if unknown:
             message = f"the {name} split has {len(unknown)} classes that train lacks: {', '.join(unknown[:5])}."
             faults.append(Fault("warning", "class-not-in-train", message))
-    for signer, members in _group(clips, lambda clip: clip.signer).items():
-        names = list(_by_split(members))
+    return faults
+
+
+def _common_faults(clips: list[Clip]) -> list[Fault]:
+    """Faults of the whole table that do not depend on what clips show: splits and signers."""
+    faults: list[Fault] = []
+    for name, members in by_split(clips).items():
+        if name not in _SPLITS:
+            message = f"the split {name!r} is none of {', '.join(_SPLITS)}."
+            faults.append(Fault("warning", "split-name", message, row=members[0].row))
+    for signer, members in group_clips(clips, lambda clip: clip.signer).items():
+        names = list(by_split(members))
         if signer is not None and len(names) > 1:
             message = f"the signer {signer!r} is in the splits {' and '.join(names)}; they are not signer-independent."
             faults.append(Fault("warning", "signer-in-two-splits", message))
@@ -297,17 +355,28 @@ def _table_faults(clips: list[Clip]) -> list[Fault]:
     return faults
 
 
-def _by_split(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
+def by_split(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
     """Clips by split; train, validation and test first."""
     order = {name: i for i, name in enumerate(_SPLITS)}
-    groups = _group(clips, lambda clip: clip.split)
+    groups = group_clips(clips, lambda clip: clip.split)
     return {name: groups[name] for name in sorted(groups, key=lambda name: (order.get(name, 9), name))}
 
 
-def _spellings(labels: Iterable[str]) -> dict[str, list[str]]:
+def spellings(labels: Iterable[str]) -> dict[str, list[str]]:
     """Labels that are one word to a reader: keyed by the word without capitals, spaces and Unicode forms; two or more each."""
     groups: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         plain = unicodedata.normalize("NFKC", label).casefold()
         groups[" ".join(plain.split())].append(label)
     return {key: names for key, names in groups.items() if len(names) > 1}
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "“|”"}
+SIGNS = TableKind(
+    REQUIRED,
+    COLUMNS,
+    _label,
+    _label_faults,
+    ("glosses", "the table lists sentences (column 'glosses'); load it as 'landmark_sentences'."),
+)
+"""Tables of isolated signs: one ``label`` a clip."""

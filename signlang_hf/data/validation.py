@@ -22,7 +22,8 @@ import numpy as np
 
 from ..landmarks import LANDMARK_SUFFIXES, LandmarkSequence, load_landmarks
 from ..video import VIDEO_SUFFIXES, probe_video
-from .metadata import EXAMPLE, METADATA, Clip, Fault, read_metadata
+from .metadata import METADATA, SIGNS, Clip, Fault, read_metadata
+from .sentence_metadata import lists_sentences, sentence_table
 
 _HANDS = ("left_hand", "right_hand", "hand1", "hand2")
 
@@ -53,6 +54,7 @@ class ValidationReport:
     clips: int = 0
     frames: int = 0
     classes: int = 0
+    glosses: int = 0
     signers: int = 0
     splits: dict[str, int] = field(default_factory=dict)
     layouts: dict[str, int] = field(default_factory=dict)
@@ -74,7 +76,10 @@ class ValidationReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: counts, and the faults as a list of dictionaries."""
-        counts = {name: getattr(self, name) for name in ("clips", "frames", "classes", "signers", "splits", "layouts")}
+        counts = {
+            name: getattr(self, name)
+            for name in ("clips", "frames", "classes", "glosses", "signers", "splits", "layouts")
+        }
         return {
             "folder": str(self.folder),
             "ok": self.ok,
@@ -87,6 +92,7 @@ class ValidationReport:
         lines = [f"{fault.severity:7}  {fault}" for fault in rows]
         facts = [f"{self.clips} clips", f"{self.frames} frames"]
         facts += [f"{self.classes} classes"] if self.classes else []
+        facts += [f"{self.glosses} glosses"] if self.glosses else []
         facts += [f"{self.signers} signers"] if self.signers else []
         facts += [", ".join(f"{name} {count}" for name, count in self.splits.items())] if len(self.splits) > 1 else []
         facts += [", ".join(self.layouts)] if self.layouts else []
@@ -158,10 +164,13 @@ def validate_folder(
     report = ValidationReport(folder)
     present = set(_files(folder))
     if (folder / METADATA).is_file():
-        metadata = read_metadata(folder, LANDMARK_SUFFIXES + VIDEO_SUFFIXES, "landmark or video")
+        sentences = lists_sentences(folder)
+        kind = sentence_table() if sentences else SIGNS
+        metadata = read_metadata(folder, LANDMARK_SUFFIXES + VIDEO_SUFFIXES, "landmark or video", kind)
         clips = metadata.clips
         report.faults += metadata.faults
-        report.classes = len(metadata.label_names)
+        report.classes = 0 if sentences else len(metadata.label_names)
+        report.glosses = len({gloss.casefold() for clip in clips for gloss in clip.glosses})
         report.signers = len({clip.signer for clip in clips} - {None})
         report.splits = {name: len(members) for name, members in metadata.splits.items()}
         if signer_independent:
@@ -179,7 +188,7 @@ def validate_folder(
             known = ", ".join(LANDMARK_SUFFIXES + VIDEO_SUFFIXES)
             report.faults.append(Fault("error", "empty", f"the folder has no clip ({known}) and no {METADATA}."))
         else:
-            message = f"there is no {METADATA}, so only the files were checked. {EXAMPLE}"
+            message = f"there is no {METADATA}, so only the files were checked. {SIGNS.example}"
             report.faults.append(Fault("warning", "no-metadata", message))
     report.clips = len(clips)
     for clip, fault in _check_files(clips, options, report, progress):

@@ -12,10 +12,10 @@ from signlang_hf.data.gloss_tables import (
     one_spelling,
     read_parallel,
     read_table,
-    read_utf8,
     split_glosses,
 )
 from signlang_hf.data.metadata import DatasetError
+from signlang_hf.data.text_files import read_utf8
 
 COLUMNS = ("name", "gloss", "text")
 

@@ -69,7 +69,11 @@ FAULTY = {
     "semicolons": ("file_name;label\na.npz;x\n", ("error", "separator", 1), "save the table with commas"),
     "no rows": ("file_name,label\n", ("error", "empty", None), "the table lists no clip"),
     "nothing": ("", ("error", "missing-column", 1), "the column file_name and label is missing"),
-    "not UTF-8": ("file_name,label\na.npz,grün\n".encode("latin-1"), ("error", "not-utf8", None), "not UTF-8"),
+    "not UTF-8": (
+        "file_name,label\na.npz,grün\n".encode("latin-1"),
+        ("error", "not-utf8", 2),
+        "column 9: the byte 0xfc is not UTF-8",
+    ),
     "cells": (
         "file_name,label\na.npz,x,1\nb.npz,y\nc.npz,x\n",
         ("error", "cells", 2),
