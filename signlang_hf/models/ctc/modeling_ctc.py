@@ -445,7 +445,9 @@ class SignForCTC(SignCTCPreTrainedModel):
             return
         low, high = given.min().item(), given.max().item()
         if low < 0 or high >= self.config.vocab_size:
-            raise ValueError(f"Labels run from {low} to {high}; the model has labels 0 to {self.config.vocab_size - 1}.")
+            raise ValueError(
+                f"Labels run from {low} to {high}; the model has labels 0 to {self.config.vocab_size - 1}."
+            )
         if (given == self.config.pad_token_id).any():
             raise ValueError(
                 f"A label is {self.config.pad_token_id}, the blank; it stands for no gloss. Pad with -100."

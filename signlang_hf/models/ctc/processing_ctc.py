@@ -15,6 +15,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -139,14 +140,7 @@ class SignCTCProcessor(SignKeypointProcessor):
         return list(dict.fromkeys(gloss for gloss in checked_sentence(glosses) if fold(gloss) not in columns))
 
     def _columns(self) -> dict[str, int]:
-        columns: dict[str, int] = {}
-        for column, gloss in enumerate(self.vocabulary):
-            if (other := columns.setdefault(fold(gloss), column)) != column:
-                raise ValueError(
-                    f"The vocabulary names the gloss {gloss!r} twice, as entries {other} and {column} (the blank is 0); "
-                    "spellings that differ only in case are one gloss. gloss_vocabulary() makes one list of them."
-                )
-        return columns
+        return _columns_of(tuple(self.vocabulary))
 
     # ---------------------------------------------------------------------------------------------------------- clips
 
@@ -271,6 +265,18 @@ class SignCTCProcessor(SignKeypointProcessor):
             total[start // stride + place] += weight
         with np.errstate(divide="ignore"):
             return np.maximum(np.log(mixed / total), -1e4).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _columns_of(vocabulary: tuple[str, ...]) -> dict[str, int]:
+    columns: dict[str, int] = {}
+    for column, gloss in enumerate(vocabulary):
+        if (other := columns.setdefault(fold(gloss), column)) != column:
+            raise ValueError(
+                f"The vocabulary names the gloss {gloss!r} twice, as entries {other} and {column} (the blank is 0); "
+                "spellings that differ only in case are one gloss. gloss_vocabulary() makes one list of them."
+            )
+    return columns
 
 
 def _padded(rows: Iterable[Sequence[int]], return_tensors: str | None) -> Any:
