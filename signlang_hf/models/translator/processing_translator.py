@@ -117,8 +117,9 @@ class SignTranslatorProcessor(FeatureExtractionMixin):
         counts = Counter(_fold(gloss) for sentence in glosses for gloss in _words(sentence))
         if split_glosses:
             for gloss, count in list(counts.items()):
-                if count < minimum_count:
-                    counts.update(dict.fromkeys(_parts(gloss, split_glosses), count))
+                parts = _parts(gloss, split_glosses)
+                if count < minimum_count and len(parts) > 1:
+                    counts.update(dict.fromkeys(parts, count))
         source = _frequent(counts, minimum_count)
         texts = [text for text in texts if text and text.strip()]
         if not source or not texts:
