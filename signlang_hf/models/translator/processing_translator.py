@@ -8,7 +8,7 @@ Design decisions:
   attention has a place to look at when no gloss is meant.
 * Words and word pieces carry the space before them (``▁``). Decoding therefore gives back the very text, whether its full stop
   stood apart, as in corpora that come tokenized, or at the word.
-* Glosses are matched whatever their case. An unknown one that is put together of known ones (``split_glosses``) is read as those.
+* Glosses are matched as the recogniser matches them, whatever their case. An unknown one that is put together of known ones (``split_glosses``) is read as those.
 * A word that the model cannot name is copied from the gloss that it looked at (Jean et al. 2015): ``decode`` does it when it is given
   glosses and attention.
 """
@@ -25,6 +25,8 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import BatchFeature, FeatureExtractionMixin
+
+from signlang_hf.models.ctc.processing_ctc import fold, gloss_vocabulary
 
 SPECIAL_TOKENS: tuple[str, ...] = ("<pad>", "<s>", "</s>", "<unk>")
 """The first tokens of both vocabularies."""
@@ -67,9 +69,9 @@ class SignTranslatorProcessor(FeatureExtractionMixin):
         if tuple(glosses[: len(SPECIAL_TOKENS)]) == SPECIAL_TOKENS:
             glosses = glosses[len(SPECIAL_TOKENS) :]
         self.source_vocabulary = [*SPECIAL_TOKENS, *glosses]
-        self._source_ids = {_fold(gloss): place for place, gloss in enumerate(self.source_vocabulary)}
+        self._source_ids = {fold(gloss): place for place, gloss in enumerate(self.source_vocabulary)}
         if len(self._source_ids) < len(self.source_vocabulary):
-            double = next(one for one, count in Counter(map(_fold, self.source_vocabulary)).items() if count > 1)
+            double = next(one for one, count in Counter(map(fold, self.source_vocabulary)).items() if count > 1)
             raise ValueError(
                 f"The gloss '{double}' is twice in source_vocabulary (case does not count); name each gloss once."
             )
@@ -114,13 +116,12 @@ class SignTranslatorProcessor(FeatureExtractionMixin):
             raise ValueError(
                 f"vocabulary_size is {vocabulary_size}; it must be more than the {len(SPECIAL_TOKENS)} special tokens."
             )
-        counts = Counter(_fold(gloss) for sentence in glosses for gloss in _words(sentence))
-        if split_glosses:
-            for gloss, count in list(counts.items()):
-                parts = _parts(gloss, split_glosses)
-                if count < minimum_count and len(parts) > 1:
-                    counts.update(dict.fromkeys(parts, count))
-        source = _frequent(counts, minimum_count)
+        sentences = [_words(sentence) for sentence in glosses]
+        counts = Counter(fold(gloss) for sentence in sentences for gloss in sentence)
+        for sentence in sentences:  # in place of rare glosses what they are put together of
+            pieces = [_parts(one, split_glosses) if counts[fold(one)] < minimum_count else [one] for one in sentence]
+            sentence[:] = sum(pieces, [])
+        source = [gloss for gloss in gloss_vocabulary(sentences, minimum_count) if gloss not in SPECIAL_TOKENS]
         texts = [text for text in texts if text and text.strip()]
         if not source or not texts:
             raise ValueError(
@@ -310,10 +311,10 @@ class SignTranslatorProcessor(FeatureExtractionMixin):
     # ------------------------------------------------------------------------------------------------------ machinery
 
     def _gloss_ids(self, gloss: str) -> list[int]:
-        known = self._source_ids.get(_fold(gloss))
+        known = self._source_ids.get(fold(gloss))
         if known is not None:
             return [known]
-        parts = [self._source_ids.get(part, UNK) for part in _parts(_fold(gloss), self.split_glosses)]
+        parts = [self._source_ids.get(fold(part), UNK) for part in _parts(gloss, self.split_glosses)]
         return parts if any(part != UNK for part in parts) else [UNK]
 
     def _encode_with_places(self, glosses: Sequence[str] | str) -> tuple[list[int], list[int]]:
@@ -325,10 +326,6 @@ class SignTranslatorProcessor(FeatureExtractionMixin):
         return [one for one, _ in found] + [EOS], [place for _, place in found]
 
 
-def _fold(gloss: str) -> str:
-    return gloss if gloss in SPECIAL_TOKENS else gloss.strip().upper()
-
-
 def _words(glosses: Sequence[str] | str) -> list[str]:
     words = glosses.split() if isinstance(glosses, str) else list(glosses)
     return [gloss.strip() for gloss in words if gloss and gloss.strip()]
@@ -336,7 +333,7 @@ def _words(glosses: Sequence[str] | str) -> list[str]:
 
 def _parts(gloss: str, separators: str) -> list[str]:
     if not separators:
-        return []
+        return [gloss]
     return [part for part in re.split(f"[{re.escape(separators)}]", gloss) if part]
 
 
