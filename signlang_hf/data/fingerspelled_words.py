@@ -37,7 +37,7 @@ from .fingerprint import files_fingerprint
 from .fingerspelling import LANGUAGES, read_lexicon
 from .generated import VERSION, GeneratedBuilder, GeneratedConfig
 
-SPLITS: tuple[str, ...] = ("unseen_words", "unseen_language")
+UNSEEN: tuple[str, ...] = ("words", "language")
 SHARES = {"test": 0.25, "validation": 0.1}
 """Shares of the words; the rest is for training."""
 HOLD = 0.1
@@ -46,21 +46,21 @@ _WORD = re.compile("[a-z]+")
 
 @dataclass
 class FingerspelledWordsConfig(GeneratedConfig):
-    """``split``: what the test split has not shown before, ``"unseen_words"`` or ``"unseen_language"``.
+    """``unseen``: what training does not show of the test split, ``"words"`` or ``"language"`` (and words).
 
     ``test_language`` and ``dev_language`` are left out by the latter; without ``dev_language`` it is the next one. ``words``: a
     list of one's own; empty for the library's.
     """
 
-    split: str = SPLITS[0]
+    unseen: str = UNSEEN[0]
     test_language: str = LANGUAGES[0]
     dev_language: str | None = None
     words: Sequence[str] = ()
 
     def check(self) -> None:
         super().check()
-        if self.split not in SPLITS:
-            raise ValueError(f"split is {self.split!r}; choose one of {', '.join(SPLITS)}.")
+        if self.unseen not in UNSEEN:
+            raise ValueError(f"unseen is {self.unseen!r}; choose one of {', '.join(UNSEEN)}.")
         for option in ("test_language", "dev_language"):
             code = getattr(self, option)
             if code not in LANGUAGES and not (option == "dev_language" and code is None):
@@ -71,7 +71,7 @@ class FingerspelledWordsConfig(GeneratedConfig):
     @property
     def languages(self) -> dict[str, tuple[str, ...]]:
         """Split → languages whose letters it is spelled with."""
-        if self.split == "unseen_words":
+        if self.unseen == "words":
             return dict.fromkeys(("train", "validation", "test"), LANGUAGES)
         dev = self.dev_language or LANGUAGES[(LANGUAGES.index(self.test_language) + 1) % len(LANGUAGES)]
         train = tuple(code for code in LANGUAGES if code not in (self.test_language, dev))
@@ -88,12 +88,15 @@ class FingerspelledWords(GeneratedBuilder):
 
     BUILDER_CONFIG_CLASS = FingerspelledWordsConfig
     BUILDER_CONFIGS = [  # noqa: RUF012 (the name and kind that datasets expects)
-        FingerspelledWordsConfig(name=SPLITS[0], version=VERSION, description="words that were not trained on"),
+        FingerspelledWordsConfig(name="unseen_words", version=VERSION, description="words that were not trained on"),
         FingerspelledWordsConfig(
-            name=SPLITS[1], version=VERSION, description="a language, and words, that were not", split=SPLITS[1]
+            name="unseen_language",
+            version=VERSION,
+            description="a language, and words, that were not",
+            unseen="language",
         ),
     ]
-    DEFAULT_CONFIG_NAME = SPLITS[0]
+    DEFAULT_CONFIG_NAME = "unseen_words"
     LAYOUT = "isl-48"
     TEXT = True
     FACTS = DatasetFacts(
@@ -117,6 +120,7 @@ class FingerspelledWords(GeneratedBuilder):
         if "words" in kwargs:
             kwargs["words"] = check_words(kwargs["words"] or ())
         self.lexicon = read_lexicon(data_dir)
+        self._letters: dict[tuple[str, str], Sign] = {}
         fingerprint = hash or files_fingerprint([row["file"] for row in self.lexicon])
         super().__init__(*args, data_dir=data_dir, hash=fingerprint, **kwargs)
 
@@ -125,8 +129,7 @@ class FingerspelledWords(GeneratedBuilder):
         alphabets: dict[str, dict[str, Sign]] = {}
         for row in self.lexicon:
             if row["language"] in self.config.languages[part]:
-                clip = load_landmarks(row["file"]).to_layout(self.LAYOUT)
-                alphabets.setdefault(row["language"], {})[row["letter"]] = Sign.measure(clip, hold=HOLD)
+                alphabets.setdefault(row["language"], {})[row["letter"]] = self.letter(row)
         words = split_words(self.config.words or spelled_words(), self.config.seed)[part]
         pool = []
         for word in words:
@@ -139,6 +142,14 @@ class FingerspelledWords(GeneratedBuilder):
         if not pool:
             raise ValueError(f"No word of the {part} split can be spelled with the letters that are there.")
         return pool
+
+    def letter(self, row: dict[str, Any]) -> Sign:
+        """The clip of a row of the lexicon, read once: all splits may be spelled with it."""
+        key = row["language"], row["letter"]
+        if key not in self._letters:
+            clip = load_landmarks(row["file"]).to_layout(self.LAYOUT)
+            self._letters[key] = Sign.measure(clip, hold=HOLD)
+        return self._letters[key]
 
     def draw(self, pool: Any, number: int, rng: np.random.Generator) -> tuple[Sequence[Sign], dict[str, Any]]:
         word, able = pool[number % len(pool)]
