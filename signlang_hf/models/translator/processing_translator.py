@@ -120,7 +120,7 @@ class SignTranslatorProcessor(FeatureExtractionMixin):
         counts = Counter(fold(gloss) for sentence in sentences for gloss in sentence)
         for sentence in sentences:  # in place of rare glosses what they are put together of
             pieces = [_parts(one, split_glosses) if counts[fold(one)] < minimum_count else [one] for one in sentence]
-            sentence[:] = sum(pieces, [])
+            sentence[:] = [one for parts in pieces for one in parts]
         source = [gloss for gloss in gloss_vocabulary(sentences, minimum_count) if gloss not in SPECIAL_TOKENS]
         texts = [text for text in texts if text and text.strip()]
         if not source or not texts:
