@@ -23,8 +23,9 @@ from .alignment import align_tokens
 from .hypothesis import Hypothesis, check_log_probs
 from .ngram import NgramModel, NgramScorer
 
-TOKEN_THRESHOLD = 1e-4
-BEAM_THRESHOLD = 20.0
+TOKEN_THRESHOLD = 1e-3
+MOST_TOKENS = 32
+BEAM_THRESHOLD = 10.0
 
 
 def beam_search(
@@ -49,7 +50,7 @@ def beam_search(
         language_model: n-gram model, or one already bound to the columns.
         lm_weight: weight of its natural log-probabilities.
         insertion_bonus: added for every token; above 0 it makes up for words that a language model costs.
-        token_threshold: probability below which a token is not looked at in a frame; 0 looks at all.
+        token_threshold: probability below which a token is not looked at in a frame, nor are more than 32 there; 0 looks at all.
         beam_threshold: prefixes this far (natural logarithm) below the best are dropped.
         num_hypotheses: how many readings; there may be fewer.
         vocabulary: gloss of every column; needed with an :class:`NgramModel`.
@@ -83,12 +84,15 @@ def bind(
 
 
 def prune(log_probs: np.ndarray, token_threshold: float, blank: int) -> np.ndarray:
-    """A copy of (T, V) log-probabilities with -inf below ``token_threshold``; the blank and each frame's best stay."""
+    """A copy of (T, V) log-probabilities with -inf for what the search shall not look at: below ``token_threshold``, and all but
+    the best :data:`MOST_TOKENS` of a frame. The blank and each frame's best stay; a threshold of 0 takes nothing away."""
     if not 0 <= token_threshold < 1:
         raise ValueError(f"token_threshold is a probability below 1; got {token_threshold}.")
     if not token_threshold or not len(log_probs):
         return log_probs.copy()
     floor = np.minimum(np.log(token_threshold), log_probs.max(axis=1, keepdims=True))
+    if log_probs.shape[1] > MOST_TOKENS:
+        floor = np.maximum(floor, np.partition(log_probs, -MOST_TOKENS, axis=1)[:, [-MOST_TOKENS]])
     pruned = np.where(log_probs < floor, -np.inf, log_probs)
     pruned[:, blank] = log_probs[:, blank]
     return pruned

@@ -10,14 +10,17 @@ Design decisions:
 * The lexicon-free search knows no insertion bonus. It is folded into the n-grams: a bonus b is the same as b / weight more for every
   word. Log-probabilities above 0 are refused by KenLM; where the bonus leads there, only the numpy beam can do it.
 * KenLM takes orders 2 to 6; an order of 1 is written with one bigram that says nothing new.
-* KenLM reads files only: the model is written to a temporary folder, which is gone when it is loaded.
+* KenLM reads files only: the model is written to a temporary folder, which is gone when it is loaded. It draws a progress bar on
+  the process's standard error, past Python; that is turned away for as long as it loads.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +86,8 @@ class FlashlightDecoder:
         dictionary = Dictionary([to_arpa_word(word) for word in self.vocabulary])
         with tempfile.TemporaryDirectory(prefix="signlang-arpa-") as folder:
             path = write_arpa(Path(folder) / "model.arpa", log_probs, backoffs)
-            return KenLM(str(path), dictionary), weight * math.log(10)
+            with _without_progress_bar():
+                return KenLM(str(path), dictionary), weight * math.log(10)
 
     def __call__(self, log_probs: np.ndarray, num_hypotheses: int = 1) -> list[Hypothesis]:
         """Up to ``num_hypotheses`` readings of one clip from its (T, V) natural log-probabilities, best first."""
@@ -141,6 +145,23 @@ def _for_kenlm(model: NgramModel, bonus: float) -> tuple[dict[Ngram, float], dic
     if model.order == 1:
         log_probs[(BEGIN, END)] = log_probs[(END,)]
     return log_probs, backoffs
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without standard error has nothing to turn away
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def _library() -> Any:
