@@ -65,16 +65,16 @@ def read_table(
         ValueError: not UTF-8, another separator, or a column that is missing.
     """
     text = read_utf8(path)
+    first = text.split("\n", 1)[0]
+    other = next((sign for sign in _SEPARATORS if sign in first), separator)
+    if separator not in first and other != separator:
+        raise ValueError(
+            f"{path}, line 1, column {first.index(other) + 1}: the columns are separated by {_SEPARATORS[other]}, not by "
+            f"{_SEPARATORS[separator]}; save the table with {_SEPARATORS[separator]}."
+        )
     header, lines = _cells(path, text, separator)
     missing = [name for name in columns if name not in header]
     if missing:
-        first = text.split("\n", 1)[0]
-        other = next((sign for sign in _SEPARATORS if sign != separator and sign in first), None)
-        if other is not None and separator not in first:
-            raise ValueError(
-                f"{path}, line 1, column {first.index(other) + 1}: the columns are separated by {_SEPARATORS[other]}, not by "
-                f"{_SEPARATORS[separator]}; save the table with {_SEPARATORS[separator]}."
-            )
         raise ValueError(
             f"{path}, line 1: the column {' and '.join(missing)} is missing; the table has {', '.join(header)}."
         )

@@ -32,6 +32,7 @@ _REGISTRY: dict[str, str | type[DatasetBuilder]] = {
     "gislr": "signlang_hf.data.gislr:Gislr",
     "include": "signlang_hf.data.include:Include",
     "include50": "signlang_hf.data.include50:Include50",
+    "isl_csltr": "signlang_hf.data.isl_csltr:IslCsltr",
     "isl30": "signlang_hf.data.isl30:Isl30",
     "isl30_sentences": "signlang_hf.data.isl30_sentences:Isl30Sentences",
     "karsl502": "signlang_hf.data.karsl502:Karsl502",
