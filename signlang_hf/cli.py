@@ -19,8 +19,6 @@ from typer.core import TyperGroup
 from . import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import click
 
 output = Console()
@@ -52,7 +50,7 @@ def say(message: str) -> None:
 app = typer.Typer(
     name="signlang",
     cls=Commands,
-    help="Sign language on the Hugging Face stack: landmarks, recognition, evaluation.",
+    help="Sign language on the Hugging Face stack: landmarks, recognition, translation, evaluation.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -136,7 +134,9 @@ def recognize(
     """Say which sign each clip shows, or a camera sees. A clip that cannot be read is reported and skipped."""
     if webcam == bool(sources):
         raise typer.BadParameter("Give clips, or --webcam for a camera.", param_hint="SOURCES")
-    files = [file for source in sources or () for file in _expand(source)]
+    from .pipelines.clip_files import clip_files
+
+    files = [file for source in sources or () for file in clip_files(source)]
     pipe = load_pipeline(model)
     if mirror_margin is not None:
         pipe.model.config.mirror_margin = mirror_margin
@@ -159,6 +159,72 @@ def recognize(
     if failed and len(files) > 1:
         say(f"{failed} of {len(files)} clips could not be read.")
     if failed == len(files) or (failed and strict):
+        raise typer.Exit(1)
+
+
+@app.command()
+def translate(
+    sources: Annotated[list[str], typer.Argument(help="Videos, landmark files or addresses; folders are searched.")],
+    model: Annotated[
+        str | None, typer.Option(help="Recogniser and translator saved as one: folder, Hub id or a name.")
+    ] = None,
+    recognizer: Annotated[str | None, typer.Option(help="Continuous recogniser; alone it gives glosses.")] = None,
+    translator: Annotated[str | None, typer.Option(help="Translator of its glosses.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the JSON lines (.jsonl), or folder for them and the subtitles. Default: print them."
+        ),
+    ] = None,
+    srt: Annotated[
+        bool, typer.Option("--srt", help="Write SubRip subtitles too, beside the clips or into --out.")
+    ] = False,
+    vtt: Annotated[bool, typer.Option("--vtt", help="Write WebVTT subtitles too.")] = False,
+    beam: Annotated[
+        int | None,
+        typer.Option(min=1, help="Beams of the recogniser; 1 is greedy. Default: 1, with a language model 10."),
+    ] = None,
+    language_model: Annotated[Path | None, typer.Option(help="ARPA file over the recogniser's glosses.")] = None,
+    lm_weight: Annotated[float | None, typer.Option(help="How much the language model counts.")] = None,
+    num_beams: Annotated[int | None, typer.Option(min=1, help="Beams of the translator.")] = None,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
+) -> None:
+    """Write down what each clip says, as JSON lines: glosses with their times, and the sentence. A clip that cannot be read is
+    reported and skipped."""
+    if translator is not None and recognizer is None:
+        raise typer.BadParameter("A translator needs glosses: give --recognizer too.", param_hint="--translator")
+    if model is not None and recognizer is not None:
+        raise typer.BadParameter("Give --model, or --recognizer with --translator, not both.", param_hint="--model")
+    if num_beams is not None and recognizer is not None and translator is None:
+        raise typer.BadParameter("--num-beams is of a translator, and there is none.", param_hint="--num-beams")
+    from .pipelines.clip_files import translate_files
+
+    options = {"beam_size": beam, "lm_weight": lm_weight, "num_beams": num_beams}
+    options["language_model"] = None if language_model is None else str(language_model)
+    pipe = _load_translation(model, recognizer, translator)
+    formats = [suffix for suffix, wanted in ((".srt", srt), (".vtt", vtt)) if wanted]
+    count = failed = 0
+    for row in translate_files(
+        pipe,
+        sources,
+        out=out,
+        subtitle_formats=formats,
+        **{name: value for name, value in options.items() if value is not None},
+    ):
+        count, failed = count + 1, failed + ("error" in row)
+        if out is None:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+        if out is not None or "error" in row:
+            said = (
+                row.get("error")
+                or row.get("text")
+                or row.get("message")
+                or " ".join(s["gloss"] for s in row["glosses"])
+            )
+            say(said if row["file"] in said else f"{row['file']}: {said}")
+    if count > 1:
+        say(f"{count - failed} of {count} clips were read" + (f", {failed} could not be." if failed else "."))
+    if failed == count or (failed and strict):
         raise typer.Exit(1)
 
 
@@ -305,34 +371,25 @@ def push(
 def load_pipeline(model: str | None = None) -> Any:
     """The recognition pipeline of a model folder, a Hub id or a bundled model's name; by default of the one that comes with the
     package. Raises ValueError in one sentence where it cannot be loaded."""
-    from safetensors import SafetensorError
-    from transformers import pipeline
-    from transformers.utils import logging
-
     from . import pretrained
+    from .pipelines.loading import load_pipeline
 
-    model = str(pretrained.path()) if model is None else pretrained.resolve(model)
-    folder = Path(model)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ValueError(f"{model} is not a model folder: it has no config.json.")
-        if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
-            raise ValueError(f"{model} has no processor; save it there with processor.save_pretrained().")
-        if not any(folder.rglob("*.safetensors")):
-            raise ValueError(f"{model} has no weights (*.safetensors); save them there with model.save_pretrained().")
-    elif folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
-        raise FileNotFoundError(f"Model folder not found: {model}")
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        return pipeline("sign-recognition", model=model)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = (
-            lines[-1] if "Traceback" in str(error) else lines[0]
-        )  # transformers puts whole tracebacks in some messages
-        where = "cannot be loaded" if folder.is_dir() else "is not a folder here, and cannot be loaded from the Hub"
-        raise ValueError(f"{model} {where}: {reason}") from error
+    return load_pipeline("sign-recognition", str(pretrained.path()) if model is None else model)
+
+
+def _load_translation(model: str | None, recognizer: str | None, translator: str | None) -> Any:
+    from . import pretrained
+    from .pipelines.loading import load_pipeline, load_translation_pipeline
+
+    if recognizer is not None and translator is not None:
+        return load_translation_pipeline(recognizer, translator)
+    if recognizer is not None:
+        return load_pipeline("continuous-sign-recognition", recognizer)
+    if model is None and pretrained.SPELLING not in pretrained.names():
+        raise ValueError(
+            "No model for sentences comes with this installation; give --model, or --recognizer and --translator."
+        )
+    return load_pipeline("sign-translation", pretrained.SPELLING if model is None else model)
 
 
 def _watch(camera: str, pipe: Any, top_k: int, as_json: bool, no_window: bool) -> None:
@@ -384,25 +441,6 @@ def _settings(options: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ValueError(f'--options must be a JSON object such as \'{{"hold_out": "ase"}}\'; got {options}.')
     return settings
-
-
-def _expand(source: str) -> Iterator[str]:
-    from .landmarks import LANDMARK_SUFFIXES
-    from .video import VIDEO_SUFFIXES
-
-    folder = Path(source)
-    if not folder.is_dir():
-        yield source
-        return
-    suffixes = (*VIDEO_SUFFIXES, *LANDMARK_SUFFIXES)
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
-    )
-    if not files:
-        raise FileNotFoundError(f"There is no video or landmark file in {source}.")
-    yield from map(str, files)
 
 
 def _show_predictions(file: str, predictions: list[dict[str, Any]]) -> None:

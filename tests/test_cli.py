@@ -153,7 +153,7 @@ def test_layouts():
 def test_recognize_one_file(model, landmarks):
     result = signlang("recognize", landmarks / "a.npz", "--model", model, "--top-k", 2)
     assert result.exit_code == 0 and result.stderr == ""
-    assert "a.npz" in result.stdout and result.stdout.count(" %") == 2
+    assert "a.npz" in result.stdout.replace("\n", "") and result.stdout.count(" %") == 2
     (row,) = map(json.loads, signlang("recognize", landmarks / "a.npz", "--model", model, "--json").stdout.splitlines())
     assert row["file"] == str(landmarks / "a.npz") and [*row["predictions"][0]] == ["label", "score"]
     assert row["predictions"][0]["label"] in result.stdout
@@ -354,7 +354,7 @@ def test_evaluate_with_labels_that_disagree(model, lexicon, datasets_cache):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--dataset", "no-such"], "Unknown dataset 'no-such'; known are dgs30"),
+        (["--dataset", "no-such"], "Unknown dataset 'no-such'; known are "),
         (["--dataset", "fingerspelling", "--split", "exam"], "exam"),
         (["--dataset", "fingerspelling", "--options", "{"], "--options is not valid JSON"),
         (["--dataset", "fingerspelling", "--options", "[1]"], '--options must be a JSON object such as \'{"hold_out": "ase"}\'; got [1]'),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..landmarks import LANDMARK_SUFFIXES
+from ..landmarks.files import atomic_write
 from ..video import VIDEO_SUFFIXES
+from .subtitles import save_subtitles, subtitles
 
 
 def clip_files(source: str) -> Iterator[str]:
@@ -32,19 +35,53 @@ def clip_files(source: str) -> Iterator[str]:
     yield from map(str, files)
 
 
-def answers(pipe: Callable[..., dict[str, Any]], files: Iterable[str], **arguments: Any) -> Iterator[dict[str, Any]]:
-    """``{"file", …}`` with the pipeline's answer for each file, or ``{"file", "error"}`` where it cannot be read.
+def translate_files(
+    pipe: Any,
+    sources: Sequence[str],
+    *,
+    out: Path | None = None,
+    subtitle_formats: Sequence[str] = (),
+    **arguments: Any,
+) -> Iterator[dict[str, Any]]:
+    """The answer of a sentence pipeline about each clip of ``sources``, one after the other; files are written on the way.
 
     Args:
-        pipe: a pipeline that answers with a dictionary.
-        files: paths or addresses.
-        arguments: call arguments of the pipeline. Check them before: a mistake in them would look like one of every file.
+        pipe: ``sign-translation`` or ``continuous-sign-recognition``.
+        sources: clips, addresses, or folders that are searched.
+        out: a file that gets the answers as JSON lines, or a folder that gets them as ``translations.jsonl`` beside the subtitles.
+            It is written when all is done, or was broken off.
+        subtitle_formats: ``.srt``, ``.vtt``, both or none. Subtitles lie in ``out`` or beside its file; without it, beside the clips.
+        arguments: call arguments of the pipeline.
+
+    Yields:
+        ``{"file", …}`` with the answer, and ``subtitles`` with the paths that were written; ``{"file", "error"}`` where a clip
+        cannot be read.
+
+    Raises:
+        FileNotFoundError: a folder without clips, or a language model that is not there.
+        ValueError: arguments that do not go together, or two clips whose subtitles would be one file.
     """
-    for file in files:
-        try:
-            yield {"file": file, **pipe(file, **arguments)}
-        except (ValueError, OSError, ImportError) as error:
-            yield {"file": file, "error": str(error)}
+    files = {file: source for source in sources for file in clip_files(source)}
+    lines = out if out is None or out.suffix.lower() in (".jsonl", ".json") else out / "translations.jsonl"
+    folder = None if lines is None else lines.parent
+    places = {suffix: beside(files, folder, suffix) for suffix in subtitle_formats}
+    pipe.ready(**arguments)
+    rows: list[dict[str, Any]] = []
+    try:
+        for file in files:
+            try:
+                row = {"file": file, **pipe(file, **arguments)}
+                if subtitle_formats:
+                    cues = subtitles(row)
+                    row["subtitles"] = [str(save_subtitles(cues, places[suffix][file])) for suffix in subtitle_formats]
+            except (ValueError, OSError, ImportError) as error:
+                row = {"file": file, "error": str(error)}
+            rows.append(row)
+            yield row
+    finally:
+        if lines is not None:
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            atomic_write(lines, lambda stream: stream.write(text.encode()))
 
 
 def beside(files: Mapping[str, str], folder: Path | None, suffix: str) -> dict[str, Path]:
@@ -55,13 +92,19 @@ def beside(files: Mapping[str, str], folder: Path | None, suffix: str) -> dict[s
         folder: where companions go, in the sub-folders that the files have in their source; None puts them beside their files.
             Those of an address go to the working directory then.
         suffix: with its dot. Files of one place that differ only in their own suffix keep it, so that no companion hides another.
+
+    Raises:
+        ValueError: two files of the same name from different places would have one companion in ``folder``.
     """
     places = {file: _place(file, source, folder) for file, source in files.items()}
     twins = Counter(place.with_suffix("") for place in places.values())
-    return {
+    found = {
         file: place.with_name(place.name + suffix) if twins[place.with_suffix("")] > 1 else place.with_suffix(suffix)
         for file, place in places.items()
     }
+    if double := [path for path, count in Counter(found.values()).items() if count > 1]:
+        raise ValueError(f"Two clips would both write {double[0]}; give them in two runs with an output folder each.")
+    return found
 
 
 def _place(file: str, source: str, folder: Path | None) -> Path:

@@ -113,6 +113,12 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         ]
         return {"glosses": glosses, "score": sentence_score([sign["score"] for sign in glosses])}
 
+    def ready(self, **arguments: Any) -> None:
+        """Check call arguments and read the language model if they name one, before there is a clip: for callers who would take a
+        mistake in them for one of every clip."""
+        *_, decoding = self._sanitize_parameters(**arguments)
+        self.decoder(**decoding)
+
     def decoder(self, **decoding: Any) -> Decoder:
         """The decoder of these call arguments; made once, because a language model takes a while to read."""
         for said, decoder in self._decoders:

@@ -65,6 +65,11 @@ class SignTranslationPipeline(ClipPipeline, ChunkPipeline):
         """The pose estimator of the first stage."""
         return self.recognizer.estimator
 
+    def ready(self, **arguments: Any) -> None:
+        """As :meth:`ContinuousSignRecognitionPipeline.ready`."""
+        *_, said = self._sanitize_parameters(**arguments)
+        self.recognizer.ready(**dealt(said, DECODING)[0])
+
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         said = self._given(given)
         check_decoding(said)

@@ -1,0 +1,120 @@
+"""pipeline("sign-translation"): both stages of a composite, in every form of input, and what cannot be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cheap_pose import CheapEstimator, tiny_frames
+from tiny_model import tiny_clip
+from tiny_sentences import save_tiny_composite, save_tiny_recognizer, save_tiny_translator
+from transformers import pipeline
+
+from signlang_hf import LandmarkSequence, SignTranslationPipeline
+
+TASK = "sign-translation"
+NOBODY = {"glosses": [], "text": "", "score": 0.0, "message": "Nobody was found in this clip."}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("translation")
+    save_tiny_composite(
+        folder / "both", save_tiny_recognizer(folder / "recognizer"), save_tiny_translator(folder / "translator")
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipe(folders) -> SignTranslationPipeline:
+    return pipeline(TASK, model=str(folders / "both"), estimator=CheapEstimator())
+
+
+@pytest.fixture(scope="module")
+def stages(folders):
+    """``stages(clip, decoding, search)``: the answer of the two pipelines by themselves, one after the other."""
+    recognizer = pipeline("continuous-sign-recognition", model=str(folders / "recognizer"))
+    translator = pipeline("gloss-translation", model=str(folders / "translator"))
+
+    def answer(clip, decoding=None, search=None) -> dict:
+        found = recognizer(clip, **(decoding or {}))
+        sentence = translator([sign["gloss"] for sign in found["glosses"]], **(search or {}))
+        return {**found, "text": sentence["text"], "score": found["score"] * sentence["score"]}
+
+    return answer
+
+
+def same(one: dict, other: dict, atol: float = 1e-4) -> None:
+    assert one["text"] == other["text"] and one["score"] == pytest.approx(other["score"], abs=atol)
+    assert [sign["gloss"] for sign in one["glosses"]] == [sign["gloss"] for sign in other["glosses"]]
+    for name in ("score", "start", "end"):
+        values = [[sign[name] for sign in answer["glosses"]] for answer in (one, other)]
+        np.testing.assert_allclose(*values, atol=atol)
+
+
+def test_it_is_the_two_stages_in_a_row(pipe, stages):
+    for clip in (tiny_clip(30), tiny_clip(100, 1)):
+        answer = pipe(clip)
+        same(answer, stages(clip))
+        assert list(answer) == ["glosses", "text", "score"] and answer["text"] and 0 < answer["score"] < 1
+        assert json.loads(json.dumps(answer)) == answer
+    search = {"num_beams": 3, "length_penalty": -1.0, "max_new_tokens": 6}
+    same(pipe(tiny_clip(30), beam_size=8, **search), stages(tiny_clip(30), {"beam_size": 8}, search))
+
+
+def test_one_list_batch_and_generator_agree(pipe):
+    clips = [tiny_clip(30), tiny_clip(95, 1), np.full((9, 48, 3), np.nan, np.float32), tiny_clip(12, 2)]
+    alone = [pipe(clip) for clip in clips]
+    assert alone[2] == NOBODY
+    for answers in (pipe(clips), pipe(clips, batch_size=3), list(pipe(clip for clip in clips))):
+        for one, other in zip(alone, answers, strict=True):
+            same(one, other)
+    assert pipe([]) == []
+
+
+def test_frames_files_and_empty_clips(pipe, tmp_path):
+    tiny_clip(30).save(tmp_path / "clip.npz")
+    same(pipe(str(tmp_path / "clip.npz")), pipe(tiny_clip(30)))
+    assert pipe.recognizer.estimator is pipe.estimator and pipe(tiny_frames(40), fps=10)["text"]
+    with pytest.raises(ValueError, match="no frames; at least one"):
+        pipe(LandmarkSequence(np.zeros((0, 48, 3)), "isl-48", units="unknown"))
+
+
+def test_glosses_that_the_translator_does_not_know_stay_in_the_answer(tmp_path):
+    recognizer = save_tiny_recognizer(tmp_path / "recognizer", ("ELEPHANT", "HELLO", "ZEBRA"))
+    translator = save_tiny_translator(tmp_path / "translator")
+    with pytest.warns(UserWarning):
+        pipe = pipeline(TASK, model=str(save_tiny_composite(tmp_path / "both", recognizer, translator)))
+        answer = pipe(tiny_clip(60))
+    assert {"ELEPHANT", "ZEBRA"} & {sign["gloss"] for sign in answer["glosses"]} and answer["text"]
+
+
+def test_no_sign_has_no_text(folders):
+    pipe = pipeline(TASK, model=str(folders / "both"))
+    with torch.no_grad():
+        pipe.model.recognizer.classifier.bias[0] += 1000
+    assert pipe(tiny_clip(30)) == {**NOBODY, "message": "No sign was recognised in this clip."}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"beam_size": 0}, ValueError, "beam_size is 0"),
+        ({"num_beams": 0}, ValueError, "num_beams is 0"),
+        ({"language_model": "nowhere.arpa"}, FileNotFoundError, "nowhere.arpa"),
+        ({"top_k": 3}, TypeError, "sign-translation does not know top_k; it takes beam_size"),
+    ],
+)
+def test_arguments_that_cannot_be_used(pipe, arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        pipe(tiny_clip(30), **arguments)
+
+
+def test_saving_and_folders_that_do_not_fit(pipe, folders, tmp_path):
+    pipe.save_pretrained(tmp_path / "saved")
+    same(pipeline(TASK, model=str(tmp_path / "saved"))(tiny_clip(30)), pipe(tiny_clip(30)), atol=1e-6)
+    with pytest.raises(ValueError, match="needs a SignTranslationProcessor as feature_extractor"):
+        pipeline(TASK, model=str(folders / "translator"))
