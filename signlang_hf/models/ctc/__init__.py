@@ -10,6 +10,7 @@ from .modeling_ctc import (
     needed_frames,
 )
 from .processing_ctc import SignCTCProcessor, gloss_vocabulary
+from .processing_stream import StreamingRecognizer, clip_log_probs
 
 __all__ = [
     "SignCTCConfig",
@@ -19,6 +20,8 @@ __all__ = [
     "SignCTCPreTrainedModel",
     "SignCTCProcessor",
     "SignForCTC",
+    "StreamingRecognizer",
+    "clip_log_probs",
     "gloss_vocabulary",
     "needed_frames",
 ]
