@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.loading import dataset_facts
 from ..hub import TrainingData, save_model_card
-from .arguments import DataArguments, SignTrainingArguments
+from .arguments import DataArguments, FittingArguments, SignTrainingArguments
 from .results import ResultRow
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ def launch_command(recipe: str, argv: list[str] | None = None) -> str:
         argv: its arguments; default: those of this process. Absolute paths are cut to what other machines can share.
     """
     words = sys.argv[1:] if argv is None else argv
-    return shlex.join(["accelerate", "launch", recipe, *(_portable(word) for word in words)])
+    return shlex.join(["accelerate", "launch", recipe, *(portable(word) for word in words)])
 
 
-def _portable(word: str) -> str:
+def portable(word: str) -> str:
+    """An absolute path cut to what other machines can share; any other word as it is."""
     path = Path(word)
     if not path.is_absolute():
         return word
@@ -70,6 +71,20 @@ def test_rows(
     return rows[0], rows[1]
 
 
+def training_facts(args: FittingArguments) -> dict[str, Any]:
+    """What every training is told by."""
+    accumulated = args.gradient_accumulation_steps
+    return {
+        "epochs": args.num_train_epochs,
+        "batch size": args.per_device_train_batch_size,
+        **({"batches a step": accumulated} if accumulated > 1 else {}),
+        "learning rate": args.learning_rate,
+        "weight decay": args.weight_decay,
+        "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+        "seed": args.seed,
+    }
+
+
 def _extras(result: IsolatedResult, args: SignTrainingArguments) -> dict[str, float | str]:
     """What only some runs have."""
     found: dict[str, float | str] = {"minutes": round(result.training["minutes"], 1)}
@@ -88,8 +103,8 @@ def _extras(result: IsolatedResult, args: SignTrainingArguments) -> dict[str, fl
     return found
 
 
-def _name(data_args: DataArguments) -> str:
-    """The dataset without the path to it."""
+def dataset_name(data_args: DataArguments) -> str:
+    """The dataset's name, without the path to it."""
     return Path(data_args.dataset).name if Path(data_args.dataset).is_dir() else data_args.dataset
 
 
@@ -103,16 +118,19 @@ def _held_out(splits: DatasetDict) -> str:
     return f"test ({', '.join(signers)} held out)" if 0 < len(signers) <= 4 else "test"
 
 
-def _about_data(data_args: DataArguments, splits: DatasetDict) -> dict[str, Any]:
+def about_data(data_args: DataArguments, splits: DatasetDict) -> dict[str, Any]:
     """What a card says of the data: how much of it there was, and what its publisher states."""
     known = dataset_facts(data_args.dataset)
-    signers = _signers(splits["train"])
+    signers = _signers(splits["train"]) if "signer" in splits["train"].column_names else []
+    sentences = "landmarks" not in splits["train"].column_names
     languages = known.sign_languages if known else ()
     used = TrainingData(
-        _name(data_args),
+        dataset_name(data_args),
         data_args.dataset_license or (known.licence if known else "unknown"),
         url=(known.homepage if known else "") or None,
-        description=f"{len(splits['train'])} training clips by {len(signers) or 'unknown'} signers",
+        description=f"{len(splits['train'])} training sentences"
+        if sentences
+        else f"{len(splits['train'])} training clips by {len(signers) or 'unknown'} signers",
     )
     return {
         "datasets": [used],
@@ -138,23 +156,15 @@ def save_training_card(
     results: list[ResultRow] = []
     baselines: list[ResultRow] = []
     if result.metrics:
-        about = {"command": command, "benchmark": _name(data_args), "seeds": (args.seed,)}
+        about = {"command": command, "benchmark": dataset_name(data_args), "seeds": (args.seed,)}
         name = facts.get("name", result.folder.name)
         results, baselines = test_rows(result, name, test or _held_out(splits), **about)
     return save_model_card(
         result.folder,
-        repo_id=args.hub_model_id or _portable(str(result.folder)),
+        repo_id=args.hub_model_id or portable(str(result.folder)),
         summary=f"Recognises one of {len(splits['train'].features['label'].names)} signs in a clip of landmarks or video.",
-        **_about_data(data_args, splits),
-        training={
-            "epochs": args.num_train_epochs,
-            "batch size": args.per_device_train_batch_size,
-            "learning rate": args.learning_rate,
-            "weight decay": args.weight_decay,
-            "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
-            "seed": args.seed,
-            **_extras(result, args),
-        },
+        **about_data(data_args, splits),
+        training={**training_facts(args), **_extras(result, args)},
         command=command,
         results=results,
         baselines=baselines,
@@ -172,7 +182,7 @@ def save_ensemble_card(
         about = {
             "split": _held_out(splits),
             "command": command,
-            "benchmark": _name(data_args),
+            "benchmark": dataset_name(data_args),
             "seeds": (args.seed,),
         }
         results, others = test_rows(result, result.folder.name, **about)
@@ -183,11 +193,11 @@ def save_ensemble_card(
     weights = {f"weight of {name}": weight for name, weight in stack.get("weights", {}).items()}
     return save_model_card(
         result.folder,
-        repo_id=args.hub_model_id or _portable(str(result.folder)),
+        repo_id=args.hub_model_id or portable(str(result.folder)),
         summary=f"Recognises one of {len(splits['train'].features['label'].names)} signs in a clip of landmarks or video: "
         f"{len(result.members)} models ({', '.join(result.members)}) vote{corrected}."
         + (' It needs XGBoost: `pip install "signlang-hf[ensemble]"`.' if corrected else ""),
-        **_about_data(data_args, splits),
+        **about_data(data_args, splits),
         training={**weights, "seed": args.seed, "minutes": round(result.training["minutes"], 1)},
         command=command,
         results=results,

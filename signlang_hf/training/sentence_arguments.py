@@ -70,10 +70,15 @@ class TranslatorArguments(NetworkArguments):
     model_type: str = field(default="signlang_translator", metadata={"help": "Family of a model trained from scratch."})
     teacher_forcing_start: float = field(
         default=1.0,
-        metadata={"help": "How often the decoder reads the right word at first; at the end as the model's settings say."},
+        metadata={
+            "help": "How often the decoder reads the right word at first; at the end as the model's settings say."
+        },
     )
     teacher_forcing_epochs: float = field(
         default=20.0, metadata={"help": "Epochs over which teacher forcing falls, in a straight line; then it stays."}
+    )
+    bpe_dropout: float = field(
+        default=0.0, metadata={"help": "Share of merges of word pieces that are left out at random in training."}
     )
     decoding: dict | str | None = field(
         default=None,
@@ -88,6 +93,10 @@ class TranslatorArguments(NetworkArguments):
         self.decoding = decoding_settings(self.decoding, TRANSLATOR_DECODING, ("num_beams", "length_penalty"))
         if not 0 <= self.teacher_forcing_start <= 1:
             raise ValueError(f"teacher_forcing_start is {self.teacher_forcing_start}; it must be in [0, 1].")
+        if not 0 <= self.bpe_dropout < 1:
+            raise ValueError(f"bpe_dropout is {self.bpe_dropout}; it must be in [0, 1).")
+        if self.bpe_dropout and self.processor.get("level", "word") != "bpe":
+            raise ValueError('bpe_dropout needs word pieces: --processor \'{"level": "bpe"}\'.')
         if self.teacher_forcing_epochs < 0:
             raise ValueError(f"teacher_forcing_epochs is {self.teacher_forcing_epochs}; it must be at least 0.")
 
