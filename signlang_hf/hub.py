@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .data.loading import dataset_facts
+from .data.parquet import TASKS
 from .data.rows import COLUMN_MEANINGS
 from .landmarks.files import atomic_write
 from .training.results import ResultRow, installed_versions, results_table, unit_of
@@ -40,7 +41,7 @@ _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 _LEFT_AT_HOME = (
     ".*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.tmp", "checkpoint-*", "runs", "__pycache__",
     "trainer_state.json", "run_settings.json",  # may name folders of this machine
-    "predictions.npz",  # and this the people whose clips were tested on
+    "predictions.npz", "predictions.jsonl",  # and these the people whose clips were tested on, or a corpus's text
 )  # fmt: skip
 
 _CITATION = f"""@software{{signlang_hf,
@@ -201,7 +202,8 @@ class DatasetCardInfo:
             "splits": {name: len(split) for name, split in splits.items()},
             "labels": getattr(first.features.get("label"), "names", ()),
             "columns": {name: COLUMN_MEANINGS[name] for name in first.column_names if name in COLUMN_MEANINGS},
-            "layout": str(first[0]["layout"]) if len(first) else "",
+            "layout": str(first[0].get("layout") or "") if len(first) else "",
+            "task_categories": [task for column, task in TASKS.items() if column in first.features],
             "summary": first.info.description,
             "source_url": first.info.homepage,
             "citation": first.info.citation,
@@ -213,7 +215,7 @@ class DatasetCardInfo:
             found |= {"name": known.title, "source": known.title}
         if signers:
             found["signers"] = len(signers)
-        card = {name: value for name, value in (found | facts).items() if value not in (None, "", ())}
+        card = {name: value for name, value in (found | facts).items() if value not in (None, "", (), [])}
         missing = [name for name in ("name", "licence") if name not in card]
         if missing:
             raise ValueError(f"Nothing states the dataset's {' and '.join(missing)}; give {missing[0]}=.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _MEGABYTE = 10**6
-_TASKS = {"label": "video-classification", "glosses": "automatic-speech-recognition", "text": "translation"}
+TASKS = {"label": "video-classification", "glosses": "automatic-speech-recognition", "text": "translation"}
 _DESCRIPTION = "Sign language clips as landmarks over time, one row a clip."
 
 
@@ -176,7 +176,7 @@ def _card(splits: dict[str, Dataset], description: str | None, fields: dict[str,
     front = {
         "pretty_name": "Sign language landmarks",
         "tags": ["sign-language", "landmarks"],
-        "task_categories": [task for column, task in _TASKS.items() if column in features],
+        "task_categories": [task for column, task in TASKS.items() if column in features],
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>10M")],
         "configs": [{"config_name": "default", "data_files": files}],
         "license": info.license,

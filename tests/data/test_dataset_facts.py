@@ -8,11 +8,13 @@ import pytest
 
 from signlang_hf.data import get_builder, list_datasets, load_dataset, save_dataset
 from signlang_hf.data.loading import dataset_facts
-from signlang_hf.data.rows import landmark_features, to_row
+from signlang_hf.data.rows import landmark_features, text_features, to_row
 from signlang_hf.hub import DatasetCardInfo, dataset_card, save_dataset_card
 from signlang_hf.landmarks import LandmarkSequence
 
 PUBLISHED = ("dgs30", "gislr", "include", "include50", "isl30", "karsl502", "mp_data", "wlasl")
+SENTENCES = ("boston104", "isl_csltr")
+TEXTS = ("aslg_pc12", "csl_daily_text", "phoenix14t_text")
 
 
 def rows(info, signers=("a", "b")):
@@ -37,11 +39,32 @@ def test_a_card_follows_from_builder_and_rows(name):
         assert text in card
 
 
+@pytest.mark.parametrize("name", SENTENCES + TEXTS)
+def test_a_card_of_sentences_says_so(name):
+    facts = get_builder(name).FACTS
+    info = facts.info(text_features() if name in TEXTS else landmark_features("hands-42", glosses=True, text=True))
+    info.builder_name = name
+    clip = LandmarkSequence(np.random.default_rng(0).random((3, 42, 3)), "hands-42", fps=25, size=(640, 480))
+    row = {"id": "1", "signer": "a", "glosses": ["YES"], "text": "yes"}
+    row = row if name in TEXTS else to_row(clip, **row)
+    dataset = datasets.Dataset.from_list([row], features=info.features, info=info)
+    card = str(dataset_card(DatasetCardInfo.from_dataset(datasets.DatasetDict(train=dataset), repo_id="org/name")))
+    assert f"license: {facts.licence}" in card and f"# {facts.title}" in card and facts.split_rule in card
+    assert (
+        "- translation" in card and "video-classification" not in card and "`glosses` | the signs of a sentence" in card
+    )
+    assert ("| Sentences | 1 |" if name in TEXTS else "| Clips | 1 |") in card
+    assert ("Landmarks are made from recordings" in card) == (name not in TEXTS)
+    for text in (*facts.limits, *facts.anchors, facts.citation):
+        assert text in card
+
+
 def test_every_published_dataset_states_its_facts():
     """A dataset of one's own states none, and has none to state."""
     stated = {name for name in list_datasets() if dataset_facts(name) is not None}
-    assert set(PUBLISHED) <= stated and not stated & {"landmark_folder", "video_folder"}
-    for name in PUBLISHED:
+    published = {*PUBLISHED, *SENTENCES, *TEXTS}
+    assert published <= stated and not stated & {"landmark_folder", "landmark_sentences", "video_folder"}
+    for name in published:
         facts = dataset_facts(name)
         assert facts.title and facts.summary and facts.licence and facts.split_rule and facts.processing
         assert facts.homepage.startswith("https://")
