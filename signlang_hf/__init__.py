@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .explain import GradCAMExplainer, IntegratedGradientsExplainer
     from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
     from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
-    from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
     from .models.ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
     from .models.keypoint import (
         SignBiLSTMConfig,
@@ -33,13 +32,21 @@ if TYPE_CHECKING:
         SignTransformerForSignClassification,
         SignTransformerModel,
     )
+    from .models.translation import SignTranslationConfig, SignTranslationModel, SignTranslationProcessor
     from .models.translator import (
         SignTranslatorConfig,
         SignTranslatorForConditionalGeneration,
         SignTranslatorModel,
         SignTranslatorProcessor,
     )
-    from .pipelines import LiveRecognizer, SignRecognitionPipeline
+    from .pipelines import (
+        ContinuousSignRecognitionPipeline,
+        GlossTranslationPipeline,
+        LiveRecognizer,
+        LiveSentences,
+        SignRecognitionPipeline,
+        SignTranslationPipeline,
+    )
     from .pose import estimate_video
     from .video import read_video
 
@@ -51,7 +58,6 @@ _HOME = {
     "pose": ("estimate_video",),
     "data": ("list_datasets", "load_dataset"),
     "explain": ("GradCAMExplainer", "IntegratedGradientsExplainer"),
-    "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
     "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
     "models.ensemble": ("SignEnsembleConfig", "SignEnsembleForSignClassification", "SignEnsembleProcessor"),
     "models.keypoint": (
@@ -69,28 +75,36 @@ _HOME = {
         "SignTransformerForSignClassification",
         "SignTransformerModel",
     ),
+    "models.translation": ("SignTranslationConfig", "SignTranslationModel", "SignTranslationProcessor"),
     "models.translator": (
         "SignTranslatorConfig",
         "SignTranslatorForConditionalGeneration",
         "SignTranslatorModel",
         "SignTranslatorProcessor",
     ),
-    "pipelines": ("LiveRecognizer", "SignRecognitionPipeline"),
+    "pipelines": (
+        "ContinuousSignRecognitionPipeline",
+        "GlossTranslationPipeline",
+        "LiveRecognizer",
+        "LiveSentences",
+        "SignRecognitionPipeline",
+        "SignTranslationPipeline",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "ContinuousSignRecognitionPipeline",
+    "GlossTranslationPipeline",
     "GradCAMExplainer",
     "IntegratedGradientsExplainer",
     "LandmarkSequence",
     "Layout",
     "LiveRecognizer",
+    "LiveSentences",
     "SignBiLSTMConfig",
     "SignBiLSTMForSignClassification",
     "SignBiLSTMModel",
-    "SignCTCConfig",
-    "SignCTCModel",
-    "SignCTCProcessor",
     "SignCTCConfig",
     "SignCTCModel",
     "SignCTCProcessor",
@@ -101,7 +115,6 @@ __all__ = [
     "SignEnsembleForSignClassification",
     "SignEnsembleProcessor",
     "SignForCTC",
-    "SignForCTC",
     "SignHybridConfig",
     "SignHybridForSignClassification",
     "SignHybridModel",
@@ -110,6 +123,10 @@ __all__ = [
     "SignTransformerConfig",
     "SignTransformerForSignClassification",
     "SignTransformerModel",
+    "SignTranslationConfig",
+    "SignTranslationModel",
+    "SignTranslationPipeline",
+    "SignTranslationProcessor",
     "SignTranslatorConfig",
     "SignTranslatorForConditionalGeneration",
     "SignTranslatorModel",

@@ -6,13 +6,11 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModel,
     AutoModelForCTC,
-    AutoModelForCTC,
     AutoModelForSeq2SeqLM,
     AutoModelForVideoClassification,
     AutoProcessor,
 )
 
-from .ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
 from .ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
 from .ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
 from .keypoint import (
@@ -30,6 +28,7 @@ from .keypoint import (
     SignTransformerForSignClassification,
     SignTransformerModel,
 )
+from .translation import SignTranslationConfig, SignTranslationModel, SignTranslationProcessor
 from .translator import (
     SignTranslatorConfig,
     SignTranslatorForConditionalGeneration,
@@ -67,16 +66,6 @@ SignCTCModel.register_for_auto_class("AutoModel")
 SignForCTC.register_for_auto_class("AutoModelForCTC")
 SignCTCProcessor.register_for_auto_class("AutoFeatureExtractor")
 
-AutoConfig.register(SignCTCConfig.model_type, SignCTCConfig)
-AutoModel.register(SignCTCConfig, SignCTCModel)
-AutoModelForCTC.register(SignCTCConfig, SignForCTC)
-AutoFeatureExtractor.register(SignCTCConfig, SignCTCProcessor)
-AutoProcessor.register(SignCTCConfig, SignCTCProcessor)
-SignCTCConfig.register_for_auto_class()
-SignCTCModel.register_for_auto_class("AutoModel")
-SignForCTC.register_for_auto_class("AutoModelForCTC")
-SignCTCProcessor.register_for_auto_class("AutoFeatureExtractor")
-
 # An ensemble has no encoder of its own; its members register theirs.
 AutoConfig.register(SignEnsembleConfig.model_type, SignEnsembleConfig)
 AutoModelForVideoClassification.register(SignEnsembleConfig, SignEnsembleForSignClassification)
@@ -95,3 +84,12 @@ SignTranslatorConfig.register_for_auto_class()
 SignTranslatorModel.register_for_auto_class("AutoModel")
 SignTranslatorForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")
 SignTranslatorProcessor.register_for_auto_class("AutoFeatureExtractor")
+
+# Two members in their own folders, without an encoder of its own.
+AutoConfig.register(SignTranslationConfig.model_type, SignTranslationConfig)
+AutoModelForSeq2SeqLM.register(SignTranslationConfig, SignTranslationModel)
+AutoFeatureExtractor.register(SignTranslationConfig, SignTranslationProcessor)
+AutoProcessor.register(SignTranslationConfig, SignTranslationProcessor)
+SignTranslationConfig.register_for_auto_class()
+SignTranslationModel.register_for_auto_class("AutoModelForSeq2SeqLM")
+SignTranslationProcessor.register_for_auto_class("AutoFeatureExtractor")
