@@ -52,7 +52,7 @@ def align_tokens(log_probs: np.ndarray, tokens: Sequence[int], *, blank: int = 0
     path = np.empty(frames, int)
     for frame in range(frames - 1, -1, -1):
         path[frame] = state
-        state -= came_by[frame, state]
+        state -= int(came_by[frame, state])  # an int8 would overflow from the 64th token on
     found = []
     for number, token in enumerate(tokens):
         where = np.flatnonzero(path == 2 * number + 1)
