@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .data.loading import dataset_facts
-from .data.parquet import TASKS
+from .data.parquet import task_categories
 from .data.rows import COLUMN_MEANINGS
 from .landmarks.files import atomic_write
 from .training.results import ResultRow, installed_versions, results_table, unit_of
@@ -203,7 +203,7 @@ class DatasetCardInfo:
             "labels": getattr(first.features.get("label"), "names", ()),
             "columns": {name: COLUMN_MEANINGS[name] for name in first.column_names if name in COLUMN_MEANINGS},
             "layout": str(first[0].get("layout") or "") if len(first) else "",
-            "task_categories": [task for column, task in TASKS.items() if column in first.features],
+            "task_categories": task_categories(first.features),
             "summary": first.info.description,
             "source_url": first.info.homepage,
             "citation": first.info.citation,
