@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _MEGABYTE = 10**6
-TASKS = {"label": "video-classification", "glosses": "automatic-speech-recognition", "text": "translation"}
+_TASKS = {"label": "video-classification", "glosses": "automatic-speech-recognition", "text": "translation"}
 _DESCRIPTION = "Sign language clips as landmarks over time, one row a clip."
 
 
@@ -101,6 +101,13 @@ def push_dataset(
     return commit.commit_url
 
 
+def task_categories(columns: Collection[str]) -> list[str]:
+    """Tasks, as the Hub spells them, of rows with these columns. Glosses are something to recognise only where there are landmarks."""
+    return [
+        task for column, task in _TASKS.items() if column in columns and (column != "glosses" or "landmarks" in columns)
+    ]
+
+
 def _splits(dataset: Any) -> dict[str, Dataset]:
     from datasets import Dataset, DatasetDict
 
@@ -176,7 +183,7 @@ def _card(splits: dict[str, Dataset], description: str | None, fields: dict[str,
     front = {
         "pretty_name": "Sign language landmarks",
         "tags": ["sign-language", "landmarks"],
-        "task_categories": [task for column, task in TASKS.items() if column in features],
+        "task_categories": task_categories(features),
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>10M")],
         "configs": [{"config_name": "default", "data_files": files}],
         "license": info.license,

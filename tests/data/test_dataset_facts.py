@@ -53,6 +53,7 @@ def test_a_card_of_sentences_says_so(name):
     assert (
         "- translation" in card and "video-classification" not in card and "`glosses` | the signs of a sentence" in card
     )
+    assert ("automatic-speech-recognition" in card) == (name not in TEXTS)
     assert ("| Sentences | 1 |" if name in TEXTS else "| Clips | 1 |") in card
     assert ("Landmarks are made from recordings" in card) == (name not in TEXTS)
     for text in (*facts.limits, *facts.anchors, facts.citation):

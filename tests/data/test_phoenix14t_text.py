@@ -102,3 +102,10 @@ def test_the_real_tables_have_the_published_sizes(signlang_data, cache_folder):
     assert all(text.endswith(" .") for text in splits["test"]["text"])
     assert len({gloss for row in splits["train"]["glosses"] for gloss in row}) > 1000
     assert find_sentence_leaks(splits), "the official splits share short sentences"
+
+
+def test_several_processes_build_the_same_rows(tmp_path, cache_folder):
+    tables(tmp_path)
+    plain = load_dataset("phoenix14t_text", tmp_path, split="train", cache_dir=cache_folder / "a")
+    spread = load_dataset("phoenix14t_text", tmp_path, split="train", num_proc=2, cache_dir=cache_folder / "b")
+    assert list(plain) == list(spread)
