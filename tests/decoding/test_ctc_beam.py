@@ -79,6 +79,12 @@ def test_a_clear_clip_reads_the_same_either_way():
     assert beam.score > greedy.score  # a sum holds more than its largest part
 
 
+def test_a_long_clip_is_aligned_to_its_last_token():
+    tokens = np.random.default_rng(0).integers(1, 6, 150).tolist()
+    log_probs = spiky(tokens, 6)
+    assert align_tokens(log_probs, tokens) == greedy_search(log_probs).tokens
+
+
 def test_the_beam_finds_what_greedy_misses():
     log_probs = np.log([[0.6, 0.4], [0.6, 0.4]])  # the best path is blank (0.36), the best reading is not (0.64)
     assert greedy_search(log_probs).ids == []
