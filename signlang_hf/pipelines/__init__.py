@@ -11,6 +11,7 @@ from ..compat import default_model
 from .continuous import ContinuousSignRecognitionPipeline
 from .gloss_translation import GlossTranslationPipeline
 from .live import LiveRecognizer, LiveSign, SignRule
+from .live_sentences import SENTENCE_RULE, LiveGloss, LiveSentence, LiveSentences
 from .sign_recognition import SignRecognitionPipeline
 from .sign_translation import SignTranslationPipeline
 
@@ -31,9 +32,13 @@ for _task, _pipeline, _loader, _default, _kind in _TASKS:
     )
 
 __all__ = [
+    "SENTENCE_RULE",
     "ContinuousSignRecognitionPipeline",
     "GlossTranslationPipeline",
+    "LiveGloss",
     "LiveRecognizer",
+    "LiveSentence",
+    "LiveSentences",
     "LiveSign",
     "SignRecognitionPipeline",
     "SignRule",

@@ -75,7 +75,7 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
     def preprocess(self, inputs: Any, fps: float | None = None) -> Iterator[dict[str, Any]]:
         sequence = self.landmarks(inputs, fps)
         features = torch.from_numpy(np.ascontiguousarray(self.feature_extractor.extract(sequence)))
-        windows = self.feature_extractor.windows(len(features))
+        windows = self._windows(len(features))
         for number, (start, end) in enumerate(windows):
             yield {
                 "input_values": features[None, start:end],
@@ -100,7 +100,7 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         parts = [
             window["log_probs"][0, : int(window["lengths"].reshape(-1)[0])].float().numpy() for window in model_outputs
         ]
-        log_probs = processor.merge(parts, processor.windows(int(first["num_frames"].reshape(-1)[0])), stride)
+        log_probs = processor.merge(parts, self._windows(int(first["num_frames"].reshape(-1)[0])), stride)
         found = self.decoder(**decoding)(log_probs)
         if not found.tokens:
             return {"glosses": [], "score": 0.0, "message": NO_SIGN}
@@ -112,6 +112,11 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
             for token, (start, end) in zip(found.tokens, times.tolist())
         ]
         return {"glosses": glosses, "score": sentence_score([sign["score"] for sign in glosses])}
+
+    def _windows(self, frames: int) -> list[tuple[int, int]]:
+        """Ranges of frames that the model reads one by one. A causal model has no need of windows: it forgets nothing at a seam, and
+        a stream of the same frames gives the same."""
+        return [(0, frames)] if self.model.config.causal else self.feature_extractor.windows(frames)
 
     def ready(self, **arguments: Any) -> None:
         """Check call arguments and read the language model if they name one, before there is a clip: for callers who would take a
