@@ -133,7 +133,7 @@ def test_beams_and_a_language_model(models, clips, tmp_path):
         (["--model", "{models}/recognizer"], "cannot be loaded"),
         (["--recognizer", "{models}/translator"], "cannot be loaded"),
         (["--recognizer", "{models}/recognizer", "--language-model", "nowhere.arpa"], "nowhere.arpa"),
-        (["--recognizer", "{models}/recognizer", "--translator", "{models}/recognizer"], "recognizer"),
+        (["--recognizer", "{models}/recognizer", "--translator", "{models}/recognizer"], "SignCTCProcessor"),
         (["--recognizer", "{models}/isolated"], "cannot be loaded"),
     ],
 )  # fmt: skip
