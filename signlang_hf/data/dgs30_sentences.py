@@ -25,10 +25,10 @@ import numpy as np
 from ..landmarks.tracking import TRACKED_LAYOUT, track_hands
 from .about import DatasetFacts
 from .archives import find_sources, read_texts
-from .concatenate import Sign
 from .dgs30 import FILES, FPS, KNOWN_FOLDER, ORIGIN, WORDS, clip_id, is_kept, parse_clip, word_of
 from .fingerprint import files_fingerprint
 from .generated import GeneratedBuilder, SentenceConfig, draw_signs
+from .single_sign import Sign
 
 FOLDS = 5
 Pool = dict[str, list[Sign]]

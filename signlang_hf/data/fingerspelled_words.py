@@ -32,10 +32,10 @@ import numpy as np
 
 from ..landmarks import load_landmarks
 from .about import DatasetFacts
-from .concatenate import Sign
 from .fingerprint import files_fingerprint
 from .fingerspelling import LANGUAGES, read_lexicon
 from .generated import VERSION, GeneratedBuilder, GeneratedConfig
+from .single_sign import Sign
 
 UNSEEN: tuple[str, ...] = ("words", "language")
 SHARES = {"test": 0.25, "validation": 0.1}

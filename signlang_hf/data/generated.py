@@ -20,8 +20,9 @@ import datasets
 import numpy as np
 
 from .about import DatasetFacts
-from .concatenate import Sign, concatenate
+from .concatenate import concatenate
 from .rows import landmark_features, to_row
+from .single_sign import Sign
 
 VERSION = datasets.Version("1.0.0")
 PARTS: tuple[str, ...] = ("train", "validation", "test")

@@ -22,10 +22,10 @@ import numpy as np
 
 from .about import DatasetFacts
 from .archives import find_sources, read_texts
-from .concatenate import Sign
 from .fingerprint import files_fingerprint
 from .generated import GeneratedBuilder, SentenceConfig, draw_signs
 from .isl30 import FILES, FPS, LAYOUT, ORIGIN, SIGNERS, VIEWS, parse_clip, parse_name
+from .single_sign import Sign
 
 Pool = dict[tuple[str, str], dict[str, list[Sign]]]
 """(signer, view) → sign → clips."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicHermiteSpline
 
-from signlang_hf.data.concatenate import PALM, SHOULDERS, Sign, concatenate, core
+from signlang_hf.data.concatenate import concatenate
+from signlang_hf.data.single_sign import SHOULDERS, Sign, core
 from signlang_hf.landmarks import LandmarkSequence, get_layout
 
 KINECT = get_layout("kinect-20").index
@@ -197,4 +198,17 @@ def test_what_cannot_be_joined_is_named():
     empty = hands(0)
     with pytest.raises(ValueError, match="neither both shoulders nor a hand with its palm"):
         concatenate([empty.replace(data=np.full_like(empty.data, np.nan))])
-    assert PALM < SHOULDERS
+
+
+def test_a_hand_detected_where_none_is_does_not_make_the_sign_longer():
+    """As in DGS-30: a second hand flickers up at both ends, high above the one that is still on its way."""
+    clip = signing(fps=30.0)
+    start, stop = core(clip)
+    data = clip.data.copy()
+    data[:, [KINECT["left_wrist"], KINECT["left_hand"]]] = np.nan
+    for frames in (slice(0, 3), slice(-3, None)):
+        data[frames, KINECT["left_wrist"]] = (0.1, -0.2, 1.9)
+    assert core(clip.replace(data=data, visibility=None)) == (start, stop)
+    low = clip.data.copy()
+    low[20:23, HAND, 1] = 0.4  # lost for a tenth of a second within the sign
+    assert core(clip.replace(data=low))[0] <= start and core(clip.replace(data=low))[1] >= stop
