@@ -12,6 +12,7 @@ files as their publisher gives them, and is loaded by name::
     mine = load_dataset("landmark_sentences", data_dir="my_sentences")      # the same with glosses and text
     mine = load_dataset("video_folder", data_dir="my_videos", num_proc=4)   # metadata.csv + videos, extracted once
     signs = load_dataset("include50", data_dir="INCLUDE", num_proc=4)       # a published dataset, as downloaded
+    words = load_dataset("fingerspelled_words")                             # sentences, joined out of real clips of single signs
     rows = load_dataset("fingerspelling", split="train", streaming=True)
 
 All of them have the rows of :mod:`.rows`. What was built once can be published as Parquet (:func:`save_dataset`,
