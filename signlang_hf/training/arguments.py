@@ -105,10 +105,17 @@ class DataArguments:
         default=None,
         metadata={
             "help": "Train one model for each signer of the training split, tested on that signer ('signer'), or for each "
-            "of --num_folds parts of it with every class in its share ('stratified') or no sentence in two ('sentence')."
+            "of --num_folds parts of it with every class in its share ('stratified') or no sentence in two ('sentence'), or "
+            "for each value of the dataset's option --rotation that --folds lists ('rotation')."
         },
     )
     num_folds: int = field(default=5, metadata={"help": "Parts of a cross-validation that is not by signer."})
+    rotation: str | None = field(
+        default=None,
+        metadata={
+            "help": "Option of the dataset that says what is tested, such as test_signer; each fold gives it one of --folds."
+        },
+    )
     folds: list[str] | None = field(
         default=None, metadata={"help": "Only these folds: names of signers, or numbers from 1."}
     )
@@ -149,7 +156,7 @@ class DataArguments:
             raise ValueError(f"num_folds is {self.num_folds}; it must be at least 2.")
         if self.folds is not None and self.cross_validate is None:
             raise ValueError(
-                "--folds selects from the folds of --cross_validate signer, stratified or sentence; choose one."
+                "--folds selects from the folds of --cross_validate signer, stratified, sentence or rotation; choose one."
             )
         if self.seeds is not None and len(set(self.seeds)) < max(1, len(self.seeds)):
             raise ValueError(f"--seeds {' '.join(map(str, self.seeds))} names a seed twice, or none.")

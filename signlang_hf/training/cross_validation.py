@@ -118,7 +118,13 @@ def result_rows(
 ) -> list[ResultRow]:
     """Result rows of the model and of the baselines: the mean with its spread over folds (over seeds where there is one fold); out of
     the tables the same with its spread over seeds, and every fold."""
-    what = {"signer": "signers", "stratified": "folds", "sentence": "folds by sentence", None: ""}[cross_validate]
+    what = {
+        "signer": "signers",
+        "stratified": "folds",
+        "sentence": "folds by sentence",
+        "rotation": "rotations",
+        None: "",
+    }[cross_validate]
     mean_of = f"mean of {len(results)} {what}" if cross_validate else "test"
     shared = {"seeds": tuple(next(iter(results.values()))), "command": command}
     rows = []

@@ -13,7 +13,7 @@ Design decisions:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from transformers.utils import logging
@@ -125,6 +125,9 @@ def load_folds(data_args: DataArguments) -> Iterator[tuple[str, DatasetDict]]:
         ValueError: no such fold or split, or clips that cannot be divided so.
         LeakError: a fold that leaks.
     """
+    if data_args.cross_validate == "rotation":
+        yield from _rotations(data_args)
+        return
     loaded = load_dataset(
         data_args.dataset, data_args.data_dir, num_proc=data_args.num_proc, **data_args.dataset_options
     )
@@ -165,6 +168,20 @@ def load_folds(data_args: DataArguments) -> Iterator[tuple[str, DatasetDict]]:
         if data_args.unknown_split is not None:
             every[name]["unknown"] = loaded[data_args.unknown_split]
         yield name, every[name]
+
+
+def _rotations(data_args: DataArguments) -> Iterator[tuple[str, DatasetDict]]:
+    """The dataset as it builds itself with each of the option's values."""
+    for name in data_args.folds or ():
+        value = int(name) if name.isdecimal() else name
+        options = {**data_args.dataset_options, str(data_args.rotation): value}
+        # What each of the folds is, is no cross-validation of its own.
+        own = replace(data_args, dataset_options=options, cross_validate=None, rotation=None, folds=None)
+        splits = load_splits(own, seed=_FOLD_SEED)
+        if "test" not in splits:
+            raise ValueError(f"With {data_args.rotation}={name} the dataset has no split '{data_args.test_split}'.")
+        refuse_leaks(splits, own)
+        yield name, splits
 
 
 def _with_validation(fold: DatasetDict, data_args: DataArguments) -> DatasetDict:

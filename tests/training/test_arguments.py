@@ -107,11 +107,14 @@ def test_the_configurations_of_the_project_are_read(path):
         (["--dataset_options", "'x'"], "--dataset_options is not valid JSON"),
         (["--validation_size", "1"], "validation_size is 1.0; it must be in [0, 1)."),
         (["--validation_by", "speaker"], "validation_by is 'speaker'; choose 'clip', 'signer' or 'sentence'."),
-        (["--cross_validate", "signers"], "cross_validate is 'signers'; choose 'signer', 'stratified' or 'sentence'."),
+        (
+            ["--cross_validate", "signers"],
+            "cross_validate is 'signers'; choose 'signer', 'stratified', 'sentence' or 'rotation'.",
+        ),
         (["--num_folds", "1"], "num_folds is 1; it must be at least 2."),
         (
             ["--folds", "anna"],
-            "--folds selects from the folds of --cross_validate signer, stratified or sentence; choose one.",
+            "--folds selects from the folds of --cross_validate signer, stratified, sentence or rotation; choose one.",
         ),
         (["--seeds", "0", "1", "0"], "--seeds 0 1 0 names a seed twice"),
         (["--mixup_alpha", "-1"], "mixup_alpha is -1.0; it must be positive, or 0 for no mixing."),
