@@ -268,23 +268,38 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 32,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on a split: top-1, top-5 and macro-F1 with bootstrap confidence intervals."""
+    """Measure a model on a split. Signs: top-1, top-5 and macro-F1; glosses of sentences: word error rate; text: BLEU and chrF."""
     from .data import load_dataset
     from .metrics.sign_recognition.sign_recognition import sign_recognition
+    from .pipelines.loading import load_pipeline as load
+    from .pipelines.loading import task_of
     from .training.evaluation import predict
+    from .training.sentence_evaluation import evaluate_sentences
 
-    pipe = load_pipeline(model)
+    task = task_of(model)
+    pipe = load(task, model)
     rows = load_dataset(dataset, data_dir, split=split, **_settings(options))
-    logits, references = predict(pipe.model, pipe.feature_extractor, rows, batch_size=batch_size)
-    metrics = sign_recognition(logits, references)
+    if task == "sign-recognition":
+        logits, references = predict(pipe.model, pipe.feature_extractor, rows, batch_size=batch_size)
+        metrics = sign_recognition(logits, references)
+    else:
+        metrics = evaluate_sentences(pipe, rows, batch_size=batch_size)
     if as_json:
         print(json.dumps({"model": model, "dataset": dataset, "split": split, **metrics}))
         return
-    table = Table("", "value", "95 % interval", title=f"{model} on {dataset}, {split} ({metrics['n']} clips)")
-    for name in ("accuracy", "top5_accuracy", "macro_f1"):
-        low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
-        table.add_row(name, f"{100 * metrics[name]:.1f} %", f"{100 * low:.1f}–{100 * high:.1f} %")
+    title = f"{model} on {dataset}, {split} ({metrics['n']} {'clips' if task == 'sign-recognition' else 'sentences'})"
+    table = Table("", "value", "95 % interval", title=title)
+    for name in ("accuracy", "top5_accuracy", "macro_f1", "wer"):
+        if name in metrics:
+            low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+            table.add_row(name, f"{100 * metrics[name]:.1f} %", f"{100 * low:.1f}–{100 * high:.1f} %")
+    for name in ("bleu", "chrf", "rouge_l"):
+        if name in metrics:
+            table.add_row(name, f"{metrics[name]:.2f}", "")
     output.print(table)
+    for name in ("signature", "chrf_signature"):
+        if name in metrics:
+            output.print(metrics[name], markup=False, highlight=False)
 
 
 @app.command()

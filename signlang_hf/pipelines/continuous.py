@@ -13,7 +13,9 @@ Design decisions:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,10 @@ from transformers.pipelines.base import ChunkPipeline
 
 from ..decoding import Decoder
 from .clip_pipeline import NOBODY, ClipPipeline, dealt
+from .gloss_decoding import DECODING, check_decoding, decoder_options, own_decoding, save_own_decoding
 
 NO_SIGN = "No sign was recognised in this clip."
 """The message of an answer about a clip that shows a person, but none of the model's signs."""
-DECODING = ("beam_size", "language_model", "lm_weight", "insertion_bonus", "engine")
-"""Call arguments that say how glosses are read off the model's probabilities."""
 
 
 class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
@@ -36,7 +37,8 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
     uint8, a ``LandmarkSequence``, a dataset row; or a dataset or one of its columns.
 
     Call arguments:
-        beam_size: 1 (default) takes the best gloss of every frame; more searches for the best sentence over so many prefixes.
+        beam_size: 1 takes the best gloss of every frame; more searches for the best sentence over so many prefixes. Here and below the
+            default is what training chose (``decoder.json`` in the model's folder), and 1 where it chose nothing.
         language_model: a :class:`~signlang_hf.decoding.NgramModel` over the model's glosses, or an ARPA file; needs a beam
             and takes 10 where ``beam_size`` is not given.
         lm_weight, insertion_bonus: as for :func:`signlang_hf.decoding.beam_search`.
@@ -60,6 +62,8 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._decoders: list[tuple[dict[str, Any], Decoder]] = []
         super().__init__(*args, **kwargs)
+        #: What training chose, see :mod:`.gloss_decoding`.
+        self.own_decoding = own_decoding(self.model.name_or_path)
         outputs, words = self.model.config.vocab_size, len(self.feature_extractor.vocabulary)
         if outputs != words:
             raise ValueError(
@@ -113,6 +117,11 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         ]
         return {"glosses": glosses, "score": sentence_score([sign["score"] for sign in glosses])}
 
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """As in :class:`SignPipeline`, and the decoder that training chose."""
+        super().save_pretrained(save_directory, **kwargs)
+        save_own_decoding(self.model.name_or_path, Path(save_directory))
+
     def _windows(self, frames: int) -> list[tuple[int, int]]:
         """Ranges of frames that the model reads one by one. A causal model has no need of windows: it forgets nothing at a seam, and
         a stream of the same frames gives the same."""
@@ -131,27 +140,9 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
                 said[name] is decoding[name] or said[name] == decoding[name] for name in said
             ):
                 return decoder
-        made = Decoder(self.feature_extractor.vocabulary, **decoder_options(decoding))
+        made = Decoder(self.feature_extractor.vocabulary, **decoder_options(decoding, self.own_decoding))
         self._decoders.append((decoding, made))
         return made
-
-
-def check_decoding(said: Mapping[str, Any]) -> None:
-    """Raise ValueError for call arguments of :data:`DECODING` that do not go together."""
-    size = said.get("beam_size")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise ValueError(f"beam_size is {size!r}; it must be a whole number, 1 (greedy) or more.")
-    if size == 1 and said.get("language_model") is not None:
-        raise ValueError("A language model needs a beam: beam_size must be at least 2, such as 10.")
-
-
-def decoder_options(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Call arguments of :data:`DECODING` as :class:`~signlang_hf.decoding.Decoder` takes them."""
-    beam = said.get("beam_size", 1) > 1 or said.get("language_model") is not None
-    options = {name: value for name, value in said.items() if name in DECODING and value is not None}
-    if not beam:
-        return {"method": "greedy"}
-    return {"method": "beam", **options}
 
 
 def sentence_score(scores: list[float]) -> float:

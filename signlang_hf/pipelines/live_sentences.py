@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from ..models.ctc.processing_stream import StreamingRecognizer
-from .continuous import DECODING, ContinuousSignRecognitionPipeline, decoder_options, sentence_score
+from .continuous import ContinuousSignRecognitionPipeline, sentence_score
+from .gloss_decoding import DECODING, decoder_options
 from .live_stream import LiveStream, SignRule
 from .sign_translation import SignTranslationPipeline
 
@@ -88,8 +89,9 @@ class LiveSentences(LiveStream["LiveGloss | LiveSentence"]):
         self._translator = pipe.translator if isinstance(pipe, SignTranslationPipeline) else None
         self._search = {name: value for name, value in said.items() if name not in DECODING}
         recognizer = pipe if self._translator is None else pipe.recognizer
+        own = {name: value for name, value in recognizer.own_decoding.items() if name != "engine"}  # a stream has one
         self._stream = StreamingRecognizer(
-            recognizer.model, recognizer.feature_extractor, chunk_frames=chunk_frames, **decoder_options(said)
+            recognizer.model, recognizer.feature_extractor, chunk_frames=chunk_frames, **decoder_options(said, own)
         )
         self._glosses: list[LiveGloss] = []
         self._read_to = float("-inf")  # time of the last frame that the model has seen

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoFeatureExtractor, pipeline
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoModelForSeq2SeqLM, pipeline
 from transformers.utils import logging
 
 from .. import pretrained
@@ -22,6 +22,18 @@ def load_pipeline(task: str, model: str) -> Any:
     """
     model = checked_folder(model)
     return loaded(model, lambda: pipeline(task, model=model))
+
+
+def task_of(model: str) -> str:
+    """The task that a model folder or Hub id is for; ``sign-recognition`` where its configuration does not say another. Errors as
+    :func:`load_pipeline`."""
+    model = checked_folder(model)
+    config = loaded(model, lambda: AutoConfig.from_pretrained(model))
+    if type(config) in AutoModelForCTC._model_mapping:
+        return "continuous-sign-recognition"
+    if type(config) in AutoModelForSeq2SeqLM._model_mapping:
+        return "sign-translation" if hasattr(config, "recognizer") else "gloss-translation"
+    return "sign-recognition"
 
 
 def load_translation_pipeline(recognizer: str, translator: str) -> Any:

@@ -9,13 +9,16 @@ Design decisions:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from transformers.pipelines.base import ChunkPipeline
 
 from .clip_pipeline import ClipPipeline, dealt
-from .continuous import DECODING, ContinuousSignRecognitionPipeline, check_decoding
+from .continuous import ContinuousSignRecognitionPipeline
+from .gloss_decoding import DECODING, check_decoding, save_own_decoding
 from .gloss_translation import GENERATION as SEARCH
 from .gloss_translation import GlossTranslationPipeline, check_generation
 
@@ -69,6 +72,13 @@ class SignTranslationPipeline(ClipPipeline, ChunkPipeline):
         """As :meth:`ContinuousSignRecognitionPipeline.ready`."""
         *_, said = self._sanitize_parameters(**arguments)
         self.recognizer.ready(**dealt(said, DECODING)[0])
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """As in :class:`SignPipeline`, and the decoder that the recogniser's training chose into the recogniser's sub-folder."""
+        super().save_pretrained(save_directory, **kwargs)
+        save_own_decoding(
+            self.model.recognizer.name_or_path, Path(save_directory, self.model.config.folder("recognizer"))
+        )
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         said = self._given(given)

@@ -235,3 +235,32 @@ def test_folders_that_do_not_fit(folder, tmp_path):
         pipeline(TASK, model=model, feature_extractor=SignCTCProcessor(["A", "B"]))
     with pytest.raises(ValueError, match="takes 432 features a frame, the processor makes 144"):
         pipeline(TASK, model=model, feature_extractor=SignCTCProcessor(GLOSSES, features=["position"]))
+
+
+def test_it_reads_as_training_chose(tmp_path):
+    folder = save_tiny_recognizer(tmp_path / "model")
+    greedy = pipeline(TASK, model=str(folder))
+    model = NgramModel.train([["RAIN", "TODAY"]] * 20 + [[gloss] for gloss in GLOSSES], order=2)
+    model.save_arpa(folder / "language_model.arpa")
+    chosen = {"method": "beam", "beam_size": 7, "language_model": "language_model.arpa", "lm_weight": 8.0}
+    (folder / "decoder.json").write_text(json.dumps(chosen | {"engine": "auto", "chosen_on": {"clips": 3}}))
+    pipe, clip = pipeline(TASK, model=str(folder)), tiny_clip(30)
+    same(pipe(clip), greedy(clip, language_model=model, beam_size=7, lm_weight=8.0), atol=0.02)
+    assert words(pipe(clip)) != words(greedy(clip))
+    same(pipe(clip, beam_size=1), greedy(clip))
+    same(pipe(clip, lm_weight=0.0), greedy(clip, beam_size=7), atol=0.02)
+    pipe.save_pretrained(tmp_path / "saved")
+    same(pipeline(TASK, model=str(tmp_path / "saved"))(clip), pipe(clip))
+    (folder / "language_model.arpa").unlink()
+    with pytest.raises(FileNotFoundError, match=r"decoder\.json names the language model language_model\.arpa"):
+        pipeline(TASK, model=str(folder))
+    for text, message in (
+        ("[", "holds no settings of a decoder"),
+        (json.dumps(chosen | {"language_model": "../x.arpa"}), "must lie in the same folder"),
+        (json.dumps(chosen | {"beam_size": 0}), "beam_size is 0"),
+    ):
+        (folder / "decoder.json").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            pipeline(TASK, model=str(folder))
+    (folder / "decoder.json").write_text('{"method": "greedy"}')
+    same(pipeline(TASK, model=str(folder))(clip), greedy(clip))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,14 @@ def test_saving_and_folders_that_do_not_fit(pipe, folders, tmp_path):
     same(pipeline(TASK, model=str(tmp_path / "saved"))(tiny_clip(30)), pipe(tiny_clip(30)), atol=1e-6)
     with pytest.raises(ValueError, match="needs a SignTranslationProcessor as feature_extractor"):
         pipeline(TASK, model=str(folders / "translator"))
+
+
+def test_it_reads_as_the_recogniser_s_training_chose(folders, tmp_path):
+    pipe = pipeline(TASK, model=str(folders / "both"))
+    shutil.copytree(folders / "both", tmp_path / "both")
+    (tmp_path / "both" / "recognizer" / "decoder.json").write_text('{"method": "beam", "beam_size": 9}')
+    chosen = pipeline(TASK, model=str(tmp_path / "both"))
+    same(chosen(tiny_clip(30)), pipe(tiny_clip(30), beam_size=9))
+    assert chosen(tiny_clip(30))["glosses"] != pipe(tiny_clip(30))["glosses"]
+    chosen.save_pretrained(tmp_path / "saved")
+    same(pipeline(TASK, model=str(tmp_path / "saved"))(tiny_clip(30)), chosen(tiny_clip(30)))
