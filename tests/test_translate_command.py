@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cheap_pose import CheapEstimator, tiny_frames
 from tiny_model import save_tiny_model, tiny_clip
-from tiny_sentences import GLOSSES, save_tiny_composite, save_tiny_recognizer, save_tiny_translator
+from tiny_translation import GLOSSES, save_tiny_composite, save_tiny_recognizer, save_tiny_translator
 from transformers import pipeline
 from typer.testing import CliRunner, Result
 

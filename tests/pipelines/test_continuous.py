@@ -11,7 +11,7 @@ import pytest
 import torch
 from cheap_pose import CheapEstimator, tiny_frames
 from tiny_model import save_tiny_model, tiny_clip
-from tiny_sentences import GLOSSES, save_tiny_recognizer
+from tiny_translation import GLOSSES, save_tiny_recognizer
 from transformers import pipeline
 
 from signlang_hf import ContinuousSignRecognitionPipeline, LandmarkSequence, SignCTCProcessor

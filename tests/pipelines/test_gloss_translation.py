@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_model import save_tiny_model
-from tiny_sentences import save_tiny_recognizer, save_tiny_translator
+from tiny_translation import save_tiny_recognizer, save_tiny_translator
 from transformers import AutoFeatureExtractor, AutoModelForSeq2SeqLM, pipeline
 
 from signlang_hf import GlossTranslationPipeline

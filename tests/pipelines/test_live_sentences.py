@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scripted_signer import HEIGHT, WIDTH, Hand, ScriptedSigner, blank_frames, first_of, sign
-from tiny_sentences import save_tiny_recognizer, save_tiny_translator
+from tiny_translation import save_tiny_recognizer, save_tiny_translator
 from transformers import pipeline
 
 from signlang_hf import ContinuousSignRecognitionPipeline, LiveSentences
@@ -123,7 +123,7 @@ def test_an_endless_sentence_is_cut_and_needs_no_room(live):
 
 def test_a_translator_gives_the_sentence_its_text(folder, tmp_path):
     pytest.importorskip("signlang_hf.models.translation")
-    from tiny_sentences import save_tiny_composite
+    from tiny_translation import save_tiny_composite
 
     both = save_tiny_composite(tmp_path / "both", folder, save_tiny_translator(tmp_path / "translator"))
     pipe = pipeline("sign-translation", model=str(both), estimator=ScriptedSigner(sign(0.5, 3)))

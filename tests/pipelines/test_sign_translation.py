@@ -11,7 +11,7 @@ import pytest
 import torch
 from cheap_pose import CheapEstimator, tiny_frames
 from tiny_model import tiny_clip
-from tiny_sentences import save_tiny_composite, save_tiny_recognizer, save_tiny_translator
+from tiny_translation import save_tiny_composite, save_tiny_recognizer, save_tiny_translator
 from transformers import pipeline
 
 from signlang_hf import LandmarkSequence, SignTranslationPipeline

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import pytest
 from tiny_model import tiny_clip
-from tiny_sentences import SENTENCES, save_tiny_composite, save_tiny_recognizer, save_tiny_translator
+from tiny_translation import SENTENCES, save_tiny_composite, save_tiny_recognizer, save_tiny_translator
 from transformers import pipeline
 from transformers.utils import logging
 from typer.testing import CliRunner
