@@ -56,6 +56,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+# What cards of models measure, and how a table says it.
+_MEASURED = {"accuracy": "", "wer": " gloss errors", "letter_error_rate": " letter errors"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -361,12 +363,14 @@ def models(
     if as_json:
         print(json.dumps(known, ensure_ascii=False))
         return
-    table = Table("model", "signs", "sign languages", "parameters", "accuracy", "licence")
+    table = Table("model", "task", "signs", "sign languages", "parameters", "measured", "licence")
     for model, facts in known.items():
-        accuracy = "" if facts["accuracy"] is None else f"{100 * facts['accuracy']:.1f} %"
+        measured = ", ".join(
+            f"{100 * facts[key]:.1f} %{name}" for key, name in _MEASURED.items() if facts[key] is not None
+        )
         languages = ", ".join(facts["sign_languages"])
         signs, parameters = str(len(facts["labels"])), f"{facts['parameters']:,}"
-        table.add_row(model, signs, languages, parameters, accuracy, facts["licence"])
+        table.add_row(model, facts["task"], signs, languages, parameters, measured, facts["licence"])
     output.print(table)
 
 
@@ -438,13 +442,20 @@ def _facts(folder: Path) -> dict[str, Any]:
     from .hub import CardInfo
 
     info, card = CardInfo.from_folder(folder), ModelCard.load(folder / "README.md").data
-    accuracies = [row.metric_value for row in card.eval_results or () if row.metric_name == "accuracy"]
+    processor = folder / "preprocessor_config.json"
+    settings = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else {}
+    task = "sign-translation" if "recognizer" in settings else "sign-recognition"
+    vocabulary = settings.get("recognizer", settings).get("vocabulary")  # after the blank and the unknown gloss
+    if vocabulary is not None and "recognizer" not in settings:
+        task = "continuous-sign-recognition"
+    scores = {row.metric_name: row.metric_value for row in reversed(card.eval_results or ())}
     return {
-        "labels": list(info.labels),
+        "task": task,
+        "labels": list(info.labels) if vocabulary is None else vocabulary[2:],
         "parameters": info.parameters,
         "sign_languages": card.language or [],
         "licence": card.license,
-        "accuracy": accuracies[0] if accuracies else None,
+        **{name: scores.get(name) for name in _MEASURED},
     }
 
 

@@ -174,6 +174,59 @@ def test_models_lists_what_their_cards_say(shelved, monkeypatch):
     assert wrong.exit_code == 1 and wrong.stderr.startswith("signlang: No model 'nope' comes with this installation")
 
 
+# ---------------------------------------------------------------------------------------------------- models of sentences
+
+
+@pytest.fixture(scope="module")
+def sentence_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shelf with the two models of sentences that tasks answer with."""
+    from tiny_translation import save_tiny_composite, save_tiny_recognizer, save_tiny_translator
+
+    from signlang_hf.hub import CardInfo, save_model_card
+
+    folder = tmp_path_factory.mktemp("sentences")
+    save_tiny_recognizer(folder / "sentences")
+    translator = save_tiny_translator(tmp_path_factory.mktemp("part") / "translator")
+    save_tiny_composite(folder / "spelling", folder / "sentences", translator)
+    row = ResultRow(
+        model="tiny", benchmark="isl30-sentences", split="test", metric="wer", value=0.123, n=10, command="none"
+    )
+    for name, results in (("sentences", [row]), ("spelling", [])):
+        info = CardInfo.from_folder(folder / name, licence="mit", sign_languages=["gsg"], results=results)
+        save_model_card(folder / name, info)
+    return folder
+
+
+def test_tasks_of_sentences_answer_with_what_is_bundled(sentence_shelf, tmp_path):
+    tiny_clip(30).save(tmp_path / "clip.npz")
+    code = """
+from transformers import pipeline
+import signlang_hf.cli
+print(len(pipeline("continuous-sign-recognition")("clip.npz")["glosses"]), len(pipeline("sign-translation")("clip.npz")["text"]))
+signlang_hf.cli.app(["translate", "clip.npz"])
+"""
+    done = python(code, sentence_shelf, tmp_path)
+    assert done.returncode == 0, done.stderr
+    counts, line = done.stdout.splitlines()
+    row = json.loads(line)
+    assert counts.split() == [str(len(row["glosses"])), str(len(row["text"]))] and row["text"]
+
+
+def test_models_of_sentences_are_listed(sentence_shelf, monkeypatch):
+    from tiny_translation import GLOSSES
+
+    monkeypatch.setattr(pretrained, "FOLDER", sentence_shelf)
+    monkeypatch.setenv("COLUMNS", "140")
+    table = signlang("models").stdout
+    assert "12.3 % gloss errors" in table and "continuous-sign-recognition" in table and "sign-translation" in table
+    known = json.loads(signlang("models", "--json").stdout)
+    assert known["sentences"]["wer"] == 0.123 and known["spelling"]["wer"] is None
+    assert known["spelling"]["parameters"] > known["sentences"]["parameters"] > 1000
+    assert (
+        signlang("models", "spelling").stdout.split() == signlang("models", "sentences").stdout.split() == list(GLOSSES)
+    )
+
+
 # --------------------------------------------------------------------------------------------------- those that are shipped
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from ..models.ctc.processing_stream import StreamingRecognizer
 from .continuous import ContinuousSignRecognitionPipeline, sentence_score
 from .gloss_decoding import DECODING, decoder_options
 from .live_stream import LiveStream, SignRule
@@ -84,6 +83,9 @@ class LiveSentences(LiveStream["LiveGloss | LiveSentence"]):
         chunk_frames: int = 8,
         **arguments: Any,
     ) -> None:
+        # Here, because this package may be imported while the models' own import is under way.
+        from ..models.ctc.processing_stream import StreamingRecognizer
+
         super().__init__(pipe, rule or SENTENCE_RULE)
         *_, said = pipe._sanitize_parameters(**arguments)
         self._translator = pipe.translator if isinstance(pipe, SignTranslationPipeline) else None
