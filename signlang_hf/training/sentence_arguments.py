@@ -80,6 +80,12 @@ class TranslatorArguments(NetworkArguments):
     bpe_dropout: float = field(
         default=0.0, metadata={"help": "Share of merges of word pieces that are left out at random in training."}
     )
+    gloss_noise: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of training glosses that are replaced, left out or followed by another, as recognisers err."
+        },
+    )
     decoding: dict | str | None = field(
         default=None,
         metadata={
@@ -93,6 +99,8 @@ class TranslatorArguments(NetworkArguments):
         self.decoding = decoding_settings(self.decoding, TRANSLATOR_DECODING, ("num_beams", "length_penalty"))
         if not 0 <= self.teacher_forcing_start <= 1:
             raise ValueError(f"teacher_forcing_start is {self.teacher_forcing_start}; it must be in [0, 1].")
+        if not 0 <= self.gloss_noise < 1:
+            raise ValueError(f"gloss_noise is {self.gloss_noise}; it must be in [0, 1).")
         if not 0 <= self.bpe_dropout < 1:
             raise ValueError(f"bpe_dropout is {self.bpe_dropout}; it must be in [0, 1).")
         if self.bpe_dropout and self.processor.get("level", "word") != "bpe":

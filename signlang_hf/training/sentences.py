@@ -62,7 +62,7 @@ def frame_counts(rows: Dataset, target_fps: float | None) -> np.ndarray:
         frames, stamps = len(row["landmarks"]), row.get("timestamps")
         if target_fps and frames > 1:
             lasts = (frames - 1) / row["fps"] if stamps is None or not len(stamps) else float(stamps[-1] - stamps[0])
-            frames = round(lasts * target_fps) + 1
+            frames = int(lasts * target_fps + 1e-6) + 1  # as landmarks.normalize.resample counts them
         counts.append(frames)
     return np.array(counts, np.int64)
 
@@ -152,24 +152,56 @@ class TextDataset(torch.utils.data.Dataset):
         processor: of the translator.
         bpe_dropout: share of merges left out at random; the tokenizers library draws them from a generator without a seed, so a run with
             it is not resumed bit for bit.
+        gloss_noise: share of the glosses that a recogniser might have got wrong, see :func:`misread`; drawn from (seed, epoch, i).
+        seed: of the noise.
     """
 
-    def __init__(self, rows: Dataset, processor: FeatureExtractionMixin, bpe_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        rows: Dataset,
+        processor: FeatureExtractionMixin,
+        bpe_dropout: float = 0.0,
+        gloss_noise: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         self.glosses, self.texts = list(rows["glosses"]), list(rows["text"])
         self.processor = processor
-        self.bpe_dropout = bpe_dropout
-        self.epoch = 0
-        self.lengths = np.array([len(self[index]["labels"]) for index in range(len(self))], np.int64)
+        self.bpe_dropout, self.gloss_noise, self.seed = bpe_dropout, gloss_noise, seed
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see it change
+        self.known = sorted({gloss for one in self.glosses for gloss in one}) if gloss_noise else []
+        self.lengths = np.array([len(processor.encode_text(text)) for text in self.texts], np.int64)
+
+    @property
+    def epoch(self) -> int:
+        """Epoch that noise and the order of batches are drawn for."""
+        return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """To be called at the start of each epoch; only the order of the batches depends on it."""
-        self.epoch = epoch
+        """To be called at the start of each epoch."""
+        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return self.processor.encode(self.glosses[index], self.texts[index], bpe_dropout=self.bpe_dropout)
+        glosses = self.glosses[int(index)]
+        if self.gloss_noise:
+            rng = np.random.default_rng([self.seed, self.epoch, int(index)])
+            glosses = misread(glosses, self.gloss_noise, self.known, rng)
+        return self.processor.encode(glosses, self.texts[int(index)], bpe_dropout=self.bpe_dropout)
+
+
+def misread(glosses: Sequence[str], share: float, known: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """The glosses as a recogniser with an error rate of ``share`` might give them: each error is, with equal chance, another gloss of
+    ``known`` in its place, a gloss left out or a further one after it. One gloss is always left."""
+    said: list[str] = []
+    for gloss in glosses:
+        if rng.random() >= share:
+            said.append(gloss)
+            continue
+        kind, other = int(rng.integers(3)), str(known[int(rng.integers(len(known)))])
+        said += ([other], [], [gloss, other])[kind]
+    return said or list(glosses[:1])
 
 
 class SimilarLengths(torch.utils.data.Sampler):

@@ -56,9 +56,10 @@ from .sentences import (
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-METRICS = ("bleu", "chrf")
+METRICS = ("bleu", "chrf", "sentence_accuracy")
 """What is measured on the validation split, besides the loss."""
-REPORTED = ("bleu", "bleu1", "bleu2", "bleu3", "chrf", "rouge_l")
+REPORTED = ("bleu", "bleu1", "bleu2", "bleu3", "chrf", "rouge_l", "sentence_accuracy")
+_VALIDATION_SEED = 2**31
 _TRAIN_SETTINGS = ("level", "vocabulary_size", "minimum_count", "lowercase", "split_glosses")
 
 
@@ -130,8 +131,13 @@ def train_translation(
         finished,
         more_callbacks=[TeacherForcing(model_args.teacher_forcing_start, model_args.teacher_forcing_epochs)],
         model=model,
-        train_dataset=TextDataset(splits["train"], processor, model_args.bpe_dropout),
-        eval_dataset=None if validation is None else TextDataset(validation, processor),
+        train_dataset=TextDataset(
+            splits["train"], processor, model_args.bpe_dropout, model_args.gloss_noise, args.seed
+        ),
+        # The same errors each time: what is chosen shall be the best at putting them right.
+        eval_dataset=None
+        if validation is None
+        else TextDataset(validation, processor, 0.0, model_args.gloss_noise, _VALIDATION_SEED),
         data_collator=SentenceCollator(processor),
         processing_class=processor,
         compute_metrics=None if validation is None else validation_metrics(processor, validation["text"]),
@@ -182,9 +188,11 @@ def _test(result: TranslationResult, splits: DatasetDict, args: TranslationTrain
 
 
 def scores(predictions: Sequence[str], references: Sequence[str], lowercase: bool) -> dict[str, Any]:
-    """What :func:`~signlang_hf.metrics.translation.translation.translation_scores` measures; a model that writes lower case alone is
-    compared in lower case, which SacreBLEU's signature says."""
-    return translation_scores(list(predictions), list(references), lowercase=lowercase)
+    """What :func:`~signlang_hf.metrics.translation.translation.translation_scores` measures, and ``sentence_accuracy``, the share of texts
+    that are right to the letter. A model that writes lower case alone is compared in lower case, which SacreBLEU's signature says."""
+    found = translation_scores(list(predictions), list(references), lowercase=lowercase)
+    pairs = [(one.lower(), other.lower()) if lowercase else (one, other) for one, other in zip(predictions, references)]
+    return found | {"sentence_accuracy": float(np.mean([one.split() == other.split() for one, other in pairs]))}
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 """Fixtures of the tests that train."""
 
+from tiny_sentences import tiny_sentences, trained_ctc, trained_translator
 from tiny_signs import tiny_signs, trained
 
-__all__ = ["tiny_signs", "trained"]
+__all__ = ["tiny_sentences", "tiny_signs", "trained", "trained_ctc", "trained_translator"]

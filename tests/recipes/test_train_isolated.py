@@ -64,7 +64,9 @@ RUNS = [
 
 
 CONFIGURATIONS = sorted(
-    set((ROOT / "recipes/configs").glob("*.yaml")) - set(ROOT.glob("recipes/configs/*_ensemble.yaml"))
+    path
+    for path in (ROOT / "recipes/configs").glob("*.yaml")
+    if not {"ensemble", "ctc", "translator"} & set(path.stem.split("_"))
 )
 
 
