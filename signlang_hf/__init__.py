@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .models.translation import SignTranslationConfig, SignTranslationModel, SignTranslationProcessor
     from .models.translator import (
         SignTranslatorConfig,
+        SignTranslatorEnsembleConfig,
+        SignTranslatorEnsembleForConditionalGeneration,
         SignTranslatorForConditionalGeneration,
         SignTranslatorModel,
         SignTranslatorProcessor,
@@ -78,6 +80,8 @@ _HOME = {
     "models.translation": ("SignTranslationConfig", "SignTranslationModel", "SignTranslationProcessor"),
     "models.translator": (
         "SignTranslatorConfig",
+        "SignTranslatorEnsembleConfig",
+        "SignTranslatorEnsembleForConditionalGeneration",
         "SignTranslatorForConditionalGeneration",
         "SignTranslatorModel",
         "SignTranslatorProcessor",
@@ -128,6 +132,8 @@ __all__ = [
     "SignTranslationPipeline",
     "SignTranslationProcessor",
     "SignTranslatorConfig",
+    "SignTranslatorEnsembleConfig",
+    "SignTranslatorEnsembleForConditionalGeneration",
     "SignTranslatorForConditionalGeneration",
     "SignTranslatorModel",
     "SignTranslatorProcessor",

@@ -31,6 +31,8 @@ from .keypoint import (
 from .translation import SignTranslationConfig, SignTranslationModel, SignTranslationProcessor
 from .translator import (
     SignTranslatorConfig,
+    SignTranslatorEnsembleConfig,
+    SignTranslatorEnsembleForConditionalGeneration,
     SignTranslatorForConditionalGeneration,
     SignTranslatorModel,
     SignTranslatorProcessor,
@@ -84,6 +86,13 @@ SignTranslatorConfig.register_for_auto_class()
 SignTranslatorModel.register_for_auto_class("AutoModel")
 SignTranslatorForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")
 SignTranslatorProcessor.register_for_auto_class("AutoFeatureExtractor")
+
+AutoConfig.register(SignTranslatorEnsembleConfig.model_type, SignTranslatorEnsembleConfig)
+AutoModelForSeq2SeqLM.register(SignTranslatorEnsembleConfig, SignTranslatorEnsembleForConditionalGeneration)
+AutoFeatureExtractor.register(SignTranslatorEnsembleConfig, SignTranslatorProcessor)
+AutoProcessor.register(SignTranslatorEnsembleConfig, SignTranslatorProcessor)
+SignTranslatorEnsembleConfig.register_for_auto_class()
+SignTranslatorEnsembleForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")
 
 # Two members in their own folders, without an encoder of its own.
 AutoConfig.register(SignTranslationConfig.model_type, SignTranslationConfig)

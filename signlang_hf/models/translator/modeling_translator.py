@@ -46,6 +46,10 @@ class SignTranslatorPreTrainedModel(PreTrainedModel):
     accepts_loss_kwargs = False
     _is_stateful = True
     _no_split_modules = ("SignTranslatorEncoderLayer", "SignTranslatorRecurrence")
+    _auto_classes = {  # noqa: RUF012
+        "AutoModel": "SignTranslatorModel",
+        "AutoModelForSeq2SeqLM": "SignTranslatorForConditionalGeneration",
+    }
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -66,14 +70,11 @@ class SignTranslatorPreTrainedModel(PreTrainedModel):
             nn.init.zeros_(module.bias_hh_l0)
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """As in transformers; the folder can be loaded through ``AutoModel`` too, without this library."""
+        """As in transformers, and the folder's remote code serves every Auto class that loads the family."""
         if type(self)._auto_class is not None:
             # transformers lists only the class that is being saved.
             module = type(self).__module__.rpartition(".")[2]
-            self.config.auto_map = {
-                "AutoModel": f"{module}.SignTranslatorModel",
-                "AutoModelForSeq2SeqLM": f"{module}.SignTranslatorForConditionalGeneration",
-            }
+            self.config.auto_map = {auto: f"{module}.{name}" for auto, name in self._auto_classes.items()}
         super().save_pretrained(save_directory, *args, **kwargs)
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -133,7 +134,74 @@ class SignTranslatorModel(SignTranslatorPreTrainedModel):
         )
 
 
-class SignTranslatorForConditionalGeneration(SignTranslatorPreTrainedModel, GenerationMixin):
+class SignTranslatorGenerationMixin(GenerationMixin):
+    """What every translator of this family does alike with words: reads them step by step, and scores given sentences.
+
+    transformers looks for "GenerationMixin" in the names of a model's bases to know that it generates.
+    """
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False  # the cache is made of states, not of keys and values
+
+    def check_labels(self, labels: torch.Tensor) -> None:
+        """Raise ValueError for (B, L) labels that the model does not have, and for nothing but padding."""
+        bad = (labels != -100) & ((labels < 0) | (labels >= self.config.vocab_size))
+        if bad.any():
+            raise ValueError(
+                f"There is a label {int(labels[bad][0])}; the model has labels 0 to {self.config.vocab_size - 1}, and -100 for padding."
+            )
+        if not (labels != -100).any():
+            raise ValueError("The labels are nothing but padding; every sentence needs at least its end token.")
+
+    def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """(B, L) labels → what the decoder reads to say them: one step later, the start token first."""
+        start = labels.new_full((len(labels), 1), self.config.decoder_start_token_id)
+        shifted = torch.cat([start, labels[:, :-1]], dim=1)
+        return shifted.masked_fill(shifted == -100, self.config.pad_token_id)
+
+    @torch.no_grad()
+    def score(
+        self, sequences: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> SignTranslatorScores:
+        """How likely given sentences are, and where each of their tokens looked: for confidences, n-best lists and alignments.
+
+        Args:
+            sequences: (B, 1 + L) as ``generate`` returns them, the start token first; what follows the end token does not count.
+            input_ids, attention_mask: (B, S) source; repeat each row for n-best lists.
+        """
+        output = self(
+            input_ids=input_ids, attention_mask=attention_mask, decoder_input_ids=sequences[:, :-1],
+            use_cache=False, output_attentions=True, return_dict=True,
+        )  # fmt: skip
+        targets = sequences[:, 1:]
+        ended = (targets == self.config.eos_token_id).long()
+        real = (ended.cumsum(1) - ended == 0) & (targets != self.config.pad_token_id)
+        log_probs = output.logits.float().log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        return SignTranslatorScores(log_probs=log_probs * real, attentions=output.cross_attentions[0].squeeze(1))
+
+    def prepare_inputs_for_generation(
+        self,
+        decoder_input_ids: torch.Tensor,
+        past_key_values: Cache | None = None,
+        attention_mask: torch.Tensor | None = None,
+        encoder_outputs: BaseModelOutput | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """With a cache only the last word is still to be read."""
+        return {
+            "decoder_input_ids": decoder_input_ids if past_key_values is None else decoder_input_ids[:, -1:],
+            "past_key_values": past_key_values,
+            "attention_mask": attention_mask,
+            "encoder_outputs": encoder_outputs,
+            "use_cache": use_cache,
+            "output_attentions": kwargs.get("output_attentions"),
+            "output_hidden_states": kwargs.get("output_hidden_states"),
+        }
+
+
+class SignTranslatorForConditionalGeneration(SignTranslatorPreTrainedModel, SignTranslatorGenerationMixin):
     """Glosses → words of the spoken language.
 
     Attributes:
@@ -150,10 +218,6 @@ class SignTranslatorForConditionalGeneration(SignTranslatorPreTrainedModel, Gene
         self.post_init()
         # transformers writes 20 tokens unless told; a sentence may be longer.
         self.generation_config.max_length = config.max_target_positions
-
-    @classmethod
-    def _supports_default_dynamic_cache(cls) -> bool:
-        return False  # the cache is made of states, not of keys and values
 
     def get_encoder(self, *args: Any, **kwargs: Any) -> nn.Module:
         return self.model.encoder
@@ -198,7 +262,7 @@ class SignTranslatorForConditionalGeneration(SignTranslatorPreTrainedModel, Gene
             ValueError: a token or label that the model does not have, or nothing to read for the decoder.
         """
         if labels is not None:
-            self._check_labels(labels)
+            self.check_labels(labels)
             if encoder_outputs is None:
                 encoder_outputs = self.model.encoder(input_ids, attention_mask)
             if decoder_input_ids is None:
@@ -233,21 +297,6 @@ class SignTranslatorForConditionalGeneration(SignTranslatorPreTrainedModel, Gene
             encoder_hidden_states=outputs.encoder_hidden_states,
         )
 
-    def _check_labels(self, labels: torch.Tensor) -> None:
-        bad = (labels != -100) & ((labels < 0) | (labels >= self.config.vocab_size))
-        if bad.any():
-            raise ValueError(
-                f"There is a label {int(labels[bad][0])}; the model has labels 0 to {self.config.vocab_size - 1}, and -100 for padding."
-            )
-        if not (labels != -100).any():
-            raise ValueError("The labels are nothing but padding; every sentence needs at least its end token.")
-
-    def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
-        """(B, L) labels → what the decoder reads to say them: one step later, the start token first."""
-        start = labels.new_full((len(labels), 1), self.config.decoder_start_token_id)
-        shifted = torch.cat([start, labels[:, :-1]], dim=1)
-        return shifted.masked_fill(shifted == -100, self.config.pad_token_id)
-
     @torch.no_grad()
     def own_words(
         self, decoder_input_ids: torch.Tensor, source: torch.Tensor, attention_mask: torch.Tensor | None = None
@@ -263,46 +312,6 @@ class SignTranslatorForConditionalGeneration(SignTranslatorPreTrainedModel, Gene
             best = self.lm_head(hidden[:, 0]).argmax(-1)
             read.append(torch.where(own[:, step], best, decoder_input_ids[:, step]))
         return torch.stack(read, dim=1)
-
-    @torch.no_grad()
-    def score(
-        self, sequences: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
-    ) -> SignTranslatorScores:
-        """How likely given sentences are, and where each of their tokens looked: for confidences, n-best lists and alignments.
-
-        Args:
-            sequences: (B, 1 + L) as ``generate`` returns them, the start token first; what follows the end token does not count.
-            input_ids, attention_mask: (B, S) source; repeat each row for n-best lists.
-        """
-        output = self(
-            input_ids=input_ids, attention_mask=attention_mask, decoder_input_ids=sequences[:, :-1],
-            use_cache=False, output_attentions=True, return_dict=True,
-        )  # fmt: skip
-        targets = sequences[:, 1:]
-        ended = (targets == self.config.eos_token_id).long()
-        real = (ended.cumsum(1) - ended == 0) & (targets != self.config.pad_token_id)
-        log_probs = output.logits.float().log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        return SignTranslatorScores(log_probs=log_probs * real, attentions=output.cross_attentions[0].squeeze(1))
-
-    def prepare_inputs_for_generation(
-        self,
-        decoder_input_ids: torch.Tensor,
-        past_key_values: Cache | None = None,
-        attention_mask: torch.Tensor | None = None,
-        encoder_outputs: BaseModelOutput | None = None,
-        use_cache: bool | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """With a cache only the last word is still to be read."""
-        return {
-            "decoder_input_ids": decoder_input_ids if past_key_values is None else decoder_input_ids[:, -1:],
-            "past_key_values": past_key_values,
-            "attention_mask": attention_mask,
-            "encoder_outputs": encoder_outputs,
-            "use_cache": use_cache,
-            "output_attentions": kwargs.get("output_attentions"),
-            "output_hidden_states": kwargs.get("output_hidden_states"),
-        }
 
     def _reorder_cache(self, past_key_values: Cache, beam_idx: torch.Tensor) -> Cache:
         states, *memory = past_key_values
