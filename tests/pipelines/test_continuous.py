@@ -127,6 +127,12 @@ def test_a_clip_as_long_as_a_window_is_read_whole(pipe, folder, tmp_path):
     check(wide(clip), read(probabilities(wide, wide.feature_extractor.extract(clip)), 1 / 25))
 
 
+def test_a_causal_model_reads_any_clip_whole(tmp_path):
+    pipe = pipeline(TASK, model=str(save_tiny_recognizer(tmp_path, causal=True)))
+    clip = tiny_clip(150)
+    check(pipe(clip), read(probabilities(pipe, pipe.feature_extractor.extract(clip)), 1 / 25))
+
+
 def test_times_are_on_the_clock_of_the_clip(pipe):
     clip = tiny_clip(30)
     late = clip.replace(timestamps=clip.timestamps + 7.5)
