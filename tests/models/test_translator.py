@@ -285,10 +285,12 @@ def test_seq2seq_trainer_trains_generates_and_goes_on(tmp_path):
     assert found.predictions[:, 1:4].tolist() == [[6, 5, 2], [7, 5, 2], [8, 5, 2]]
 
 
-def test_mixed_precision_agrees_about():
-    model = tiny()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("feeding", [True, False])
+def test_mixed_precision_agrees_about(dtype, feeding):
+    model = tiny(input_feeding=feeding).train()
     plain = model(SOURCE, MASK, labels=LABELS)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", dtype):
         mixed = model(SOURCE, MASK, labels=LABELS)
     assert mixed.loss.item() == pytest.approx(plain.loss.item(), abs=0.1)
     mixed.loss.backward()

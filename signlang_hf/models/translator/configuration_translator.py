@@ -31,6 +31,9 @@ class SignTranslatorConfig(PretrainedConfig):
         tie_word_embeddings: the output layer shares its weights with the target's embeddings.
         max_target_positions: how many tokens ``generate`` writes at most unless it is told otherwise.
         initializer_range: standard deviation of the initial embeddings.
+        use_cache: ``generate`` keeps states from word to word.
+        pad_token_id, bos_token_id, eos_token_id, unk_token_id, decoder_start_token_id: special tokens, alike on both sides, as
+            :class:`SignTranslatorProcessor` numbers them.
 
     Raises:
         ValueError: a setting that no model can be built from, in one sentence.

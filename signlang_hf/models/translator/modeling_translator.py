@@ -130,7 +130,7 @@ class SignTranslatorModel(SignTranslatorPreTrainedModel):
             decoder_hidden_states=(hidden,) if output_hidden_states else None,
             cross_attentions=(weights.unsqueeze(1),) if output_attentions else None,
             encoder_last_hidden_state=source,
-            encoder_hidden_states=encoder_outputs.get("hidden_states") if output_hidden_states else None,
+            encoder_hidden_states=getattr(encoder_outputs, "hidden_states", None) if output_hidden_states else None,
         )
 
 
