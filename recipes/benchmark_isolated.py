@@ -5,7 +5,7 @@
 
 takes the arguments of ``train_isolated.py``. In every fold XGBoost and extremely randomised trees over pooled features, and a plain
 bidirectional ``torch.nn.LSTM`` with a mean over time, learn from the very tensors that the configuration's processor makes of the
-training clips. ``--models`` are folders that cross-validations left, one a family: of each the parameters, the training time of a
+training clips; the nearest neighbour looks at the landmarks themselves. ``--methods 1-NN`` measures that one alone. ``--models`` are folders that cross-validations left, one a family: of each the parameters, the training time of a
 fold and the time of one forward pass a clip are written, under the name of the family as the trainings write theirs. Passes of all models take turns, and every time stands beside that of the LSTM in the
 same round.
 """
@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 
 from signlang_hf.data.leaks import LeakError
+from signlang_hf.data.mapped import MappedRows
 from signlang_hf.metrics.sign_recognition.sign_recognition import sign_recognition
 from signlang_hf.training.arguments import parse
-from signlang_hf.training.baseline import BoosterBaseline, ExtraTreesBaseline, LSTMBaseline
+from signlang_hf.training.baseline import BoosterBaseline, ExtraTreesBaseline, LSTMBaseline, NearestNeighbour
 from signlang_hf.training.building import new_processor, saved_model, saved_processor
 from signlang_hf.training.cards import launch_command
 from signlang_hf.training.checkpoints import RESULTS
@@ -42,6 +43,7 @@ from signlang_hf.training.splits import load_folds
 if TYPE_CHECKING:
     from datasets import Dataset
 
+NEIGHBOUR = "1-NN"
 BASELINES: dict[str, Callable[..., Any]] = {
     "plain LSTM": LSTMBaseline, "ExtraTrees": ExtraTreesBaseline, "XGBoost": BoosterBaseline,
 }  # fmt: skip
@@ -56,12 +58,23 @@ console = Console()
 class ComparisonArguments:
     """What is compared."""
 
+    methods: list[str] = field(
+        default_factory=lambda: [*BASELINES, NEIGHBOUR],
+        metadata={"help": f"Simple methods to measure: {', '.join([*BASELINES, NEIGHBOUR])}."},
+    )
     models: list[str] = field(
         default_factory=list, metadata={"help": "Folders that cross-validations of the same clips left."}
     )
     rounds: int = field(default=20, metadata={"help": "Forward passes that a time is the median of."})
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.methods if name not in (*BASELINES, NEIGHBOUR)]
+        if unknown or not self.methods:
+            raise ValueError(
+                f"--methods names {', '.join(unknown) or 'none'}; choose from {', '.join([*BASELINES, NEIGHBOUR])}."
+            )
+        if self.models and REFERENCE not in self.methods:
+            raise ValueError(f"--models are timed beside the {REFERENCE}, which --methods leaves out.")
         if self.rounds < 1:
             raise ValueError(f"rounds is {self.rounds}; it must be at least 1.")
 
@@ -71,51 +84,78 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
     if data_args.cross_validate is None:
         raise ValueError("Methods are compared on the folds of a cross-validation; give --cross_validate.")
     runs = runs_by_family(comparison.models)
-    measured: dict[str, list[dict[str, float]]] = {name: [] for name in BASELINES}
-    minutes: dict[str, list[float]] = {name: [] for name in BASELINES}
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in comparison.methods}
+    minutes: dict[str, list[float]] = {name: [] for name in comparison.methods if name in BASELINES}
+    folds: list[str] = []
     for fold, splits in load_folds(data_args):
         train, test = splits["train"], splits["test"]
         labels = len(label_names(train))
-        processor = new_processor(model_args, train)
-        measure_features(processor, train)
-        training, testing = (list(ClipDataset(rows, processor)) for rows in (train, test))
-        references = np.array([clip["labels"] for clip in testing])
-        for name, make in BASELINES.items():
-            start = time.perf_counter()
-            fitted = make(labels, seed=args.seed).fit(training)
-            minutes[name].append((time.perf_counter() - start) / 60)
-            scores = fitted.scores(testing)
+        references = np.array(list(test["label"]))
+        if minutes:
+            processor = new_processor(model_args, train)
+            measure_features(processor, train)
+            training, testing = (list(ClipDataset(rows, processor)) for rows in (train, test))
+        for name in comparison.methods:
+            if name == NEIGHBOUR:
+                found = NearestNeighbour(MappedRows(train), labels).scores(MappedRows(test))
+                scores = np.nan_to_num(found, neginf=-1e9)
+            else:
+                start = time.perf_counter()
+                fitted = BASELINES[name](labels, seed=args.seed).fit(training)
+                minutes[name].append((time.perf_counter() - start) / 60)
+                scores = fitted.scores(testing)
+                if name == REFERENCE:
+                    reference = fitted.eval()
             measured[name].append(sign_recognition(scores, references, num_resamples=0))
-            if name == REFERENCE:
-                reference = fitted.eval()
+        folds.append(fold)
         console.print(
             f"{fold}: " + ", ".join(f"{name} {100 * runs[-1]['accuracy']:.1f} %" for name, runs in measured.items())
         )
 
     what = {"signer": "signers", "stratified": "folds"}[data_args.cross_validate]
-    mean_of = f"mean of {len(minutes[REFERENCE])} {what}"
+    mean_of = f"mean of {len(folds)} {what}"
     shared = {"seeds": (args.seed,), "command": launch_command("recipes/benchmark_isolated.py", argv)}
     rows = []
-    for name, folds in measured.items():
-        clips = int(sum(one["n"] for one in folds))
+    for name, found in measured.items():
+        clips = int(sum(one["n"] for one in found))
         for metric in METRICS:
-            values = [one[metric] for one in folds]
+            values = [one[metric] for one in found]
             rows.append(
                 ResultRow(name, mean_of, metric, float(np.mean(values)), clips, spread=float(np.std(values)), **shared)
             )
-        rows.append(ResultRow(name, mean_of, "training_minutes", float(np.mean(minutes[name])), clips, **shared))
+        for fold, one in zip(folds, found):
+            split = f"{what.removesuffix('s')}={fold}"
+            rows.append(ResultRow(name, split, "accuracy", one["accuracy"], int(one["n"]), headline=False, **shared))
+        if name in minutes:
+            value = float(np.mean(minutes[name]))
+            rows.append(ResultRow(name, mean_of, "training_minutes", value, clips, **shared))
+    if REFERENCE in minutes:
+        rows += costs(runs, reference, testing, test, comparison.rounds, mean_of, clips, shared)
+    show([row for row in rows if row.headline])
+    if data_args.benchmark:
+        console.print(f"Wrote {save_results(data_args.benchmark, rows, replace=False)}")
+    return rows
+
+
+def costs(
+    runs: dict[str, list[Path]],
+    reference: LSTMBaseline,
+    testing: list[dict[str, Any]],
+    test: Dataset,
+    rounds: int,
+    split: str,
+    clips: int,
+    shared: dict[str, Any],
+) -> list[ResultRow]:
+    """Parameters, training minutes and times of the models, and of the reference."""
     count = sum(parameter.numel() for parameter in reference.parameters())
-    rows.append(ResultRow(REFERENCE, mean_of, "parameter_count", float(count), clips, **shared))
+    rows = [ResultRow(REFERENCE, split, "parameter_count", float(count), clips, **shared)]
     for name, folders in runs.items():
         training = [json.loads((folder / RESULTS).read_text())["training"] for folder in folders]
         for metric, key in (("training_minutes", "minutes"), ("parameter_count", "parameters")):
             value = float(np.mean([one[key] for one in training]))
-            rows.append(ResultRow(name, mean_of, metric, value, clips, **shared))
-    rows += speeds(runs, reference, testing, test, comparison.rounds, shared)
-    show(rows)
-    if data_args.benchmark:
-        console.print(f"Wrote {save_results(data_args.benchmark, rows, replace=False)}")
-    return rows
+            rows.append(ResultRow(name, split, metric, value, clips, **shared))
+    return rows + speeds(runs, reference, testing, test, rounds, shared)
 
 
 def runs_by_family(folders: list[str]) -> dict[str, list[Path]]:

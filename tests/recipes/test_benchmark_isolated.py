@@ -40,6 +40,10 @@ def test_baselines_and_costs_of_a_cross_validation(tiny_signs, tmp_path, monkeyp
         speed = rows["signlang_transformer", "clip_ms", f"batch of {batch}"]
         assert speed.value > 0 and speed.against == "plain LSTM" and speed.ratio > 0
         assert rows["plain LSTM", "clip_ms", f"batch of {batch}"].ratio == 1
+    folds = [json.loads((tmp_path / "mine" / fold / "results.json").read_text()) for fold in ("anna", "ben")]
+    neighbour = [one["baseline"]["accuracy"] for one in folds]  # the trainings measured it as well
+    assert rows["1-NN", "accuracy", of].value == pytest.approx(sum(neighbour) / 2)
+    assert [rows["1-NN", "accuracy", f"signer={name}"].value for name in ("anna", "ben")] == neighbour
     assert "| signlang_transformer |" in comparison_table(rows.values())
     assert "clip ms" in capsys.readouterr().out
 
@@ -58,3 +62,16 @@ def test_what_is_missing_is_said(tiny_signs, tmp_path):
         tiny_signs.main(flags(tiny_signs.all_train, tmp_path, cross_validate="signer", models=twice), RECIPE)
     with pytest.raises(ValueError, match="rounds is 0"):
         tiny_signs.main(flags(tiny_signs.all_train, tmp_path, cross_validate="signer", rounds=0), RECIPE)
+    for given, message in (
+        ({"methods": ["2-NN"]}, "names 2-NN"),
+        ({"methods": ["1-NN"], "models": [tmp_path]}, "timed beside the plain LSTM"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny_signs.main(flags(tiny_signs.all_train, tmp_path, cross_validate="signer", **given), RECIPE)
+
+
+def test_one_method_alone(tiny_signs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = {"cross_validate": "signer", "folds": ["anna", "ben"]}
+    tiny_signs.main(flags(tiny_signs.all_train, tmp_path, **run, methods=["1-NN"], benchmark="isl30-loso"), RECIPE)
+    assert {row.model for row in load_results("isl30-loso")} == {"1-NN"}
