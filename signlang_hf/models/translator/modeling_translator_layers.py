@@ -203,7 +203,8 @@ class SignTranslatorRecurrence(GradientCheckpointingLayer):
             open_gates = (new[:, : 2 * size] + old[:, : 2 * size]).sigmoid()
             reset, update = open_gates.chunk(2, dim=-1)
             candidate = torch.addcmul(new[:, 2 * size :], reset, old[:, 2 * size :]).tanh()
-            state = torch.lerp(candidate, state, update)
+            # Under autocast the gates may be in half precision and the state not yet, or no longer.
+            state = torch.lerp(candidate.to(state.dtype), state, update.to(state.dtype))
             states.append(state)
             all_weights.append(weights)
         return torch.stack(states, 1), torch.stack(all_weights, 1), state
