@@ -148,8 +148,15 @@ class DataArguments:
             raise ValueError(f"validation_size is {self.validation_size}; it must be in [0, 1).")
         if self.validation_by not in ("clip", "signer", "sentence"):
             raise ValueError(f"validation_by is {self.validation_by!r}; choose 'clip', 'signer' or 'sentence'.")
-        if self.cross_validate not in (None, "signer", "stratified", "sentence"):
-            raise ValueError(f"cross_validate is {self.cross_validate!r}; choose 'signer', 'stratified' or 'sentence'.")
+        known = ("signer", "stratified", "sentence", "rotation")
+        if self.cross_validate not in (None, *known):
+            raise ValueError(
+                f"cross_validate is {self.cross_validate!r}; choose {', '.join(map(repr, known[:-1]))} or {known[-1]!r}."
+            )
+        if (self.rotation is not None) != (self.cross_validate == "rotation"):
+            raise ValueError("--cross_validate rotation and --rotation with an option of the dataset belong together.")
+        if self.cross_validate == "rotation" and not self.folds:
+            raise ValueError(f"Say which values of {self.rotation} are tested, one a fold: --folds a b c.")
         if self.test_signers and self.cross_validate:
             raise ValueError("--test_signers and --cross_validate both say what is tested on; choose one.")
         if self.num_folds < 2:

@@ -16,8 +16,15 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
+
+from ..models.ctc import SignCTCConfig, SignForCTC
+from ..models.ctc.processing_ctc import SignCTCProcessor
+from .building import checked, new_processor
+from .sentence_arguments import parse_continuous
 
 _STATUS = Path("/proc/self/status")
 
@@ -52,7 +59,7 @@ def training_step_memory(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: there is no such device, or no way to measure it; or the step failed, with its last line.
+        ValueError: settings that do not fit, no such device or no way to measure it; or the step failed, with its last line.
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f"There is no configuration file {config}.")
@@ -60,7 +67,7 @@ def training_step_memory(
         raise ValueError("There is no GPU here; measure with device='cpu'.")
     if device == "cpu" and not _STATUS.is_file():
         raise ValueError("The resident set is read from /proc, which Linux alone has.")
-    given = json.dumps([str(config), frames, batch_size, device])
+    given = json.dumps(_settings(str(config), frames, batch_size, device))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
         [sys.executable, "-m", __name__, given], capture_output=True, text=True, check=False, env=environment
@@ -75,31 +82,44 @@ def _resident_mb(highest: bool) -> float:
     return int(lines["VmHWM" if highest else "VmRSS"].split()[0]) * 1024 / 1e6
 
 
-def _measure(config: str, frames: int, batch_size: int | None, device: str) -> StepMemory:
-    from transformers import AutoModelForCTC
-
-    from ..models.ctc import SignCTCConfig
-    from ..models.ctc.processing_ctc import SignCTCProcessor
-    from .building import new_processor
-    from .sentence_arguments import parse_continuous
-
-    cpu = device == "cpu"
-    model_args, _, args = parse_continuous(["--config", config, "--report_to", "none", "--use_cpu", str(cpu).lower()])
-    glosses = [f"gloss {number}" for number in range(100)]
+def _settings(config: str, frames: int, batch_size: int | None, device: str) -> dict[str, Any]:
+    """What the process of its own has to know; it reads no YAML, because that takes memory too."""
+    model_args, _, args = parse_continuous(
+        ["--config", config, "--report_to", "none", "--bf16", "false", "--fp16", "false", "--use_cpu", "true"]
+    )
+    given = yaml.safe_load(Path(config).read_text(encoding="utf-8"))  # half precision may be the GPU's alone
     rows = [{"layout": "isl-48"}]  # for a configuration that takes the layout of its data
-    processor = new_processor(model_args, rows, SignCTCProcessor, vocabulary=glosses)
-    size = batch_size or args.per_device_train_batch_size
-    start = _resident_mb(highest=False) if cpu else 0.0
+    processor = new_processor(
+        model_args, rows, SignCTCProcessor, vocabulary=[f"gloss {number}" for number in range(100)]
+    )
     sizes = {"input_size": processor.feature_size, "vocab_size": len(processor.vocabulary)}
-    model = AutoModelForCTC.from_config(SignCTCConfig(**{**model_args.model, **sizes})).to(device).train()
-    if args.gradient_checkpointing:
+    settings = {**model_args.model, **sizes}
+    checked("model", lambda: SignCTCConfig(**settings))
+    return {
+        "model": settings,
+        "frames": frames,
+        "batch_size": batch_size or args.per_device_train_batch_size,
+        "precision": "bfloat16" if given.get("bf16") else "float16" if given.get("fp16") else None,
+        "checkpointing": args.gradient_checkpointing,
+        "device": device,
+    }
+
+
+def _measure(given: dict[str, Any]) -> StepMemory:
+    size, frames, device = given["batch_size"], given["frames"], given["device"]
+    config = SignCTCConfig(**given["model"])
+    cpu = device == "cpu"
+    start = _resident_mb(highest=False) if cpu else 0.0
+    model = SignForCTC(config).to(device).train()
+    if given["checkpointing"]:
         model.gradient_checkpointing_enable()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.learning_rate)
-    precision = torch.bfloat16 if args.bf16 or (cpu and args.fp16) else torch.float16
+    optimizer = torch.optim.AdamW(model.parameters())
+    # A CPU computes in bfloat16 or in single precision.
+    precision = torch.float16 if given["precision"] == "float16" and not cpu else torch.bfloat16
     for _ in range(2):
-        values = torch.randn(size, frames, processor.feature_size, device=device)
-        labels = torch.randint(2, len(glosses), (size, max(1, frames // 30)), device=device)
-        with torch.autocast(device, dtype=precision, enabled=args.bf16 or args.fp16):
+        values = torch.randn(size, frames, config.input_size, device=device)
+        labels = torch.randint(2, config.vocab_size, (size, max(1, frames // 30)), device=device)
+        with torch.autocast(device, dtype=precision, enabled=given["precision"] is not None):
             loss = model(input_values=values, labels=labels).loss
         loss.backward()
         optimizer.step()
@@ -109,4 +129,4 @@ def _measure(config: str, frames: int, batch_size: int | None, device: str) -> S
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(_measure(*json.loads(sys.argv[1])))))
+    print(json.dumps(asdict(_measure(json.loads(sys.argv[1])))))

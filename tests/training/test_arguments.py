@@ -8,6 +8,14 @@ import pytest
 import transformers
 
 from signlang_hf.training.arguments import DataArguments, ModelArguments, SignTrainingArguments, parse
+from signlang_hf.training.sentence_arguments import (
+    ContinuousArguments,
+    ContinuousTrainingArguments,
+    TranslationTrainingArguments,
+    TranslatorArguments,
+    parse_continuous,
+    parse_translation,
+)
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "recipes" / "configs").glob("*.yaml"))
 CONFIGS = [path for path in CONFIGS if "\nmembers:" not in path.read_text()]  # those are for train_ensemble.py
@@ -60,7 +68,10 @@ def test_flags_win_over_the_file(config):
     assert parse(["--config", path])[2].learning_rate == 1e-3
 
 
-def test_any_argument_of_the_trainer_is_taken():
+def test_any_argument_of_the_trainer_is_taken(monkeypatch):
+    monkeypatch.setenv(
+        "ACCELERATE_MIXED_PRECISION", "no"
+    )  # which bf16 leaves behind for every later Trainer of the process
     wanted = {
         "use_cpu": "true", "bf16": "true", "gradient_accumulation_steps": "4", "optim": "adafactor",
         "lr_scheduler_type": "cosine", "save_strategy": "steps", "save_steps": "9", "report_to": "none",
@@ -80,14 +91,21 @@ def test_any_argument_of_the_trainer_is_taken():
 def test_every_argument_of_transformers_is_an_argument_here():
     ours, theirs = SignTrainingArguments.__dataclass_fields__, transformers.TrainingArguments.__dataclass_fields__
     assert not set(theirs) - set(ours)
-    for group in (ModelArguments, DataArguments):
+    for group in (ModelArguments, DataArguments, ContinuousArguments, TranslatorArguments):
         assert not set(group.__dataclass_fields__) & set(ours)
         assert all(field.metadata["help"].strip() for field in group.__dataclass_fields__.values())
+    for group in (ContinuousTrainingArguments, TranslationTrainingArguments):
+        defaults = group(output_dir="outputs/x", report_to="none", use_cpu=True)
+        assert (defaults.learning_rate, defaults.num_train_epochs) == (1e-3, 100)
+        assert defaults.early_stopping_patience == 15 and defaults.group_by_length
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_the_configurations_of_the_project_are_read(path):
-    _, data, training = parse(["--config", str(path)])
+def test_the_configurations_of_the_project_are_read(path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # which half precision would leave behind
+    family = {"ctc": parse_continuous, "translator": parse_translation}
+    (read,) = [family[part] for part in path.stem.split("_") if part in family] or [parse]
+    _, data, training = read(["--config", str(path), "--use_cpu", "true"])
     assert data.dataset_license
     assert training.output_dir.startswith("outputs/")
 
