@@ -23,6 +23,7 @@ import torch
 from transformers.pipelines.base import ChunkPipeline
 
 from ..decoding import Decoder
+from ..models.ctc import windows_of
 from .clip_pipeline import NOBODY, ClipPipeline, dealt
 from .gloss_decoding import DECODING, check_decoding, decoder_options, own_decoding, save_own_decoding
 
@@ -79,7 +80,7 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
     def preprocess(self, inputs: Any, fps: float | None = None) -> Iterator[dict[str, Any]]:
         sequence = self.landmarks(inputs, fps)
         features = torch.from_numpy(np.ascontiguousarray(self.feature_extractor.extract(sequence)))
-        windows = self._windows(len(features))
+        windows = windows_of(self.model, self.feature_extractor, len(features))
         for number, (start, end) in enumerate(windows):
             yield {
                 "input_values": features[None, start:end],
@@ -104,13 +105,14 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         parts = [
             window["log_probs"][0, : int(window["lengths"].reshape(-1)[0])].float().numpy() for window in model_outputs
         ]
-        log_probs = processor.merge(parts, self._windows(int(first["num_frames"].reshape(-1)[0])), stride)
+        frames = int(first["num_frames"].reshape(-1)[0])
+        log_probs = processor.merge(parts, windows_of(self.model, processor, frames), stride)
         found = self.decoder(**decoding)(log_probs)
         if not found.tokens:
             return {"glosses": [], "score": 0.0, "message": NO_SIGN}
         began, fps = first["clock"].reshape(-1, 2)[0].tolist()
-        frames = np.array([[token.start, token.end] for token in found.tokens], float)
-        times = began + processor.seconds(frames, stride, fps=fps)
+        spans = np.array([[token.start, token.end] for token in found.tokens], float)
+        times = began + processor.seconds(spans, stride, fps=fps)
         glosses = [
             {"gloss": processor.vocabulary[token.token], "score": float(token.score), "start": start, "end": end}
             for token, (start, end) in zip(found.tokens, times.tolist())
@@ -121,11 +123,6 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         """As in :class:`SignPipeline`, and the decoder that training chose."""
         super().save_pretrained(save_directory, **kwargs)
         save_own_decoding(self.model.name_or_path, Path(save_directory))
-
-    def _windows(self, frames: int) -> list[tuple[int, int]]:
-        """Ranges of frames that the model reads one by one. A causal model has no need of windows: it forgets nothing at a seam, and
-        a stream of the same frames gives the same."""
-        return [(0, frames)] if self.model.config.causal else self.feature_extractor.windows(frames)
 
     def ready(self, **arguments: Any) -> None:
         """Check call arguments and read the language model if they name one, before there is a clip: for callers who would take a

@@ -2,7 +2,8 @@
 
 Design decisions:
 
-* A clip is read whole: what is longer than the model's window goes through it in overlapping windows, as in the pipeline.
+* A clip is read whole: what is longer than the window of a model that is not causal goes through it in overlapping windows, as in
+  the pipeline.
 * The language model is of the training glosses, in an ARPA file beside the model. Its weight and the bonus of a gloss are those with the
   fewest errors on validation; of equals the smaller ones. Without validation the first of each list is taken.
 * ``decoder.json`` beside the model says how it was measured: the options of :class:`~signlang_hf.decoding.Decoder`, with the language
@@ -24,13 +25,14 @@ from ..data.mapped import MappedRows
 from ..decoding import Decoder, NgramModel
 from ..landmarks.rows import LANDMARK_COLUMNS
 from ..metrics.gloss_wer.gloss_wer import error_counts
+from ..models.ctc import windows_of
+from ..pipelines.gloss_decoding import DECODER
 from .checkpoints import write_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, SequenceFeatureExtractor
 
-DECODER = "decoder.json"
 LANGUAGE_MODEL = "language_model.arpa"
 
 
@@ -74,7 +76,7 @@ def log_probabilities(
 
     for clip in clips:
         features = processor.extract(clip)
-        waiting.append((processor.windows(len(features)), features))
+        waiting.append((windows_of(model, processor, len(features)), features))
         if len(waiting) == batch_size:
             yield from read()
     yield from read()
@@ -141,4 +143,4 @@ def load_decoder(processor: SequenceFeatureExtractor, options: Mapping[str, Any]
     return Decoder(processor.vocabulary, processor.blank_token_id, **options)
 
 
-__all__ = ["DECODER", "LANGUAGE_MODEL", "fit_decoder", "glosses_of", "load_decoder", "log_probabilities"]
+__all__ = ["LANGUAGE_MODEL", "fit_decoder", "glosses_of", "load_decoder", "log_probabilities"]

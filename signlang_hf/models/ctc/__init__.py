@@ -10,7 +10,7 @@ from .modeling_ctc import (
     needed_frames,
 )
 from .processing_ctc import SignCTCProcessor, gloss_vocabulary
-from .processing_stream import StreamingRecognizer, clip_log_probs
+from .processing_stream import StreamingRecognizer, clip_log_probs, windows_of
 
 __all__ = [
     "SignCTCConfig",
@@ -24,4 +24,5 @@ __all__ = [
     "clip_log_probs",
     "gloss_vocabulary",
     "needed_frames",
+    "windows_of",
 ]

@@ -33,13 +33,17 @@ _OF_THE_CLIP = {"hand_shape", "hand_distance", "hands_relation"}
 _TINY = 1e-9
 
 
+def windows_of(model: SignForCTC, processor: SignCTCProcessor, num_frames: int) -> list[tuple[int, int]]:
+    """Ranges of frames that a model reads one by one: the processor's windows. A causal model has no need of them: it forgets
+    nothing at a seam, and a stream of the same frames gives the same."""
+    return [(0, num_frames)] if model.config.causal else processor.windows(num_frames)
+
+
 @torch.no_grad()
 def clip_log_probs(
     model: SignForCTC, processor: SignCTCProcessor, features: np.ndarray, *, batch_size: int = 8
 ) -> np.ndarray:
     """Log-probabilities of a whole clip, however long.
-
-    A causal model reads it in one go, since its frames never change; any other model reads the processor's windows.
 
     Args:
         features: (T, F) of :meth:`SignCTCProcessor.extract`.
@@ -48,7 +52,7 @@ def clip_log_probs(
     Returns:
         (T', V) float32.
     """
-    windows = [(0, len(features))] if model.config.causal else processor.windows(len(features))
+    windows = windows_of(model, processor, len(features))
     values = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(model.device)
     parts: list[np.ndarray] = []
     for first in range(0, len(windows), batch_size):

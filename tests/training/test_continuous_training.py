@@ -154,18 +154,21 @@ def test_frame_counts_are_those_of_the_processor():
         assert frame_counts(rows, fps).tolist() == [len(processor.extract(row)) for row in rows]
 
 
-def test_long_clips_are_read_in_windows_in_any_batch():
+@pytest.mark.parametrize("causal", [False, True])
+def test_long_clips_are_read_in_windows_in_any_batch_and_whole_by_a_causal_model(causal):
     rows = rows_of(5)
     processor = SignCTCProcessor(
         GLOSSES, layout="hands-42", features=["position"], target_fps=25, normalization="centroid", max_frames=12
     )
     torch.manual_seed(0)
-    config = SignCTCConfig(input_size=processor.feature_size, vocab_size=6, hidden_size=8, temporal_stride=2)
+    config = SignCTCConfig(
+        input_size=processor.feature_size, vocab_size=6, hidden_size=8, temporal_stride=2, causal=causal
+    )
     model = SignForCTC(config).eval()
     found = list(log_probabilities(model, processor, rows, batch_size=3, progress=False))
     for row, log_probs in zip(rows, found, strict=True):
         features = processor.extract(row)
-        windows = processor.windows(len(features))
+        windows = [(0, len(features))] if causal else processor.windows(len(features))
         with torch.no_grad():
             parts = [model(torch.from_numpy(features[None, start:end])).logits[0].numpy() for start, end in windows]
         np.testing.assert_allclose(log_probs, processor.merge(parts, windows, 2), atol=1e-5)
