@@ -23,7 +23,6 @@ import torch
 from transformers.pipelines.base import ChunkPipeline
 
 from ..decoding import Decoder
-from ..models.ctc import windows_of
 from .clip_pipeline import NOBODY, ClipPipeline, dealt
 from .gloss_decoding import DECODING, check_decoding, decoder_options, own_decoding, save_own_decoding
 
@@ -80,7 +79,7 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
     def preprocess(self, inputs: Any, fps: float | None = None) -> Iterator[dict[str, Any]]:
         sequence = self.landmarks(inputs, fps)
         features = torch.from_numpy(np.ascontiguousarray(self.feature_extractor.extract(sequence)))
-        windows = windows_of(self.model, self.feature_extractor, len(features))
+        windows = self._windows(len(features))
         for number, (start, end) in enumerate(windows):
             yield {
                 "input_values": features[None, start:end],
@@ -106,7 +105,7 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
             window["log_probs"][0, : int(window["lengths"].reshape(-1)[0])].float().numpy() for window in model_outputs
         ]
         frames = int(first["num_frames"].reshape(-1)[0])
-        log_probs = processor.merge(parts, windows_of(self.model, processor, frames), stride)
+        log_probs = processor.merge(parts, self._windows(frames), stride)
         found = self.decoder(**decoding)(log_probs)
         if not found.tokens:
             return {"glosses": [], "score": 0.0, "message": NO_SIGN}
@@ -123,6 +122,12 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         """As in :class:`SignPipeline`, and the decoder that training chose."""
         super().save_pretrained(save_directory, **kwargs)
         save_own_decoding(self.model.name_or_path, Path(save_directory))
+
+    def _windows(self, num_frames: int) -> list[tuple[int, int]]:
+        # Here, because this package may be imported while the models' own import is under way.
+        from ..models.ctc import windows_of
+
+        return windows_of(self.model, self.feature_extractor, num_frames)
 
     def ready(self, **arguments: Any) -> None:
         """Check call arguments and read the language model if they name one, before there is a clip: for callers who would take a
