@@ -130,11 +130,12 @@ def test_beams_and_a_language_model(models, clips, tmp_path):
     ("words", "said"),
     [
         (["--model", "{models}/nowhere"], "Model folder not found"),
-        (["--model", "{models}/recognizer"], "cannot be loaded"),
-        (["--recognizer", "{models}/translator"], "cannot be loaded"),
+        (["--model", "{models}/recognizer"], "is a model for continuous-sign-recognition; give one for sign-translation."),
+        (["--recognizer", "{models}/translator"], "is a model for gloss-translation; give one for continuous-sign-"),
         (["--recognizer", "{models}/recognizer", "--language-model", "nowhere.arpa"], "nowhere.arpa"),
-        (["--recognizer", "{models}/recognizer", "--translator", "{models}/recognizer"], "SignCTCProcessor"),
-        (["--recognizer", "{models}/isolated"], "cannot be loaded"),
+        (["--recognizer", "{models}/recognizer", "--translator", "{models}/both"], "give one for gloss-translation."),
+        (["--recognizer", "{models}/isolated"], "is a model for sign-recognition; give one for continuous-sign-"),
+        (["--model", "{models}/both", "--lm-weight", "nan"], "lm_weight is nan; it must be a number, 0 or more."),
     ],
 )  # fmt: skip
 def test_models_that_cannot_be_used_are_one_sentence(models, clips, words, said):

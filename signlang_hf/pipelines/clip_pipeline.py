@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar
 
 from transformers import Pipeline
@@ -76,8 +77,8 @@ class SignPipeline(Pipeline):
                 f"{self.task_name} does not know {', '.join(foreign)}; it takes {', '.join(self.arguments)} and batch_size."
             )
         said = {name: value for name, value in given.items() if value is not None or name in nullable}
-        if not 0 < said.get("fps", 25) < math.inf:
-            raise ValueError(f"fps is {said['fps']}; it must be a positive number.")
+        if not is_number(said.get("fps", 25)) or said.get("fps", 25) <= 0:
+            raise ValueError(f"fps is {said['fps']!r}; it must be a positive number.")
         return said
 
 
@@ -117,6 +118,11 @@ class ClipPipeline(SignPipeline):
         if isinstance(inputs, (list, tuple)) and len(inputs) == 0:
             return []
         return super().__call__(inputs, **kwargs)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a call argument is a finite number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def dealt(given: Mapping[str, Any], *steps: Sequence[str]) -> tuple[dict[str, Any], ...]:

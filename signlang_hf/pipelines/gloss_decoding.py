@@ -10,12 +10,15 @@ Design decisions:
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers.utils import cached_file
+
+from .clip_pipeline import is_number
 
 DECODING = ("beam_size", "language_model", "lm_weight", "insertion_bonus", "engine")
 """Call arguments that say how glosses are read off the model's probabilities."""
@@ -30,6 +33,10 @@ def check_decoding(said: Mapping[str, Any]) -> None:
         raise ValueError(f"beam_size is {size!r}; it must be a whole number, 1 (greedy) or more.")
     if size == 1 and said.get("language_model") is not None:
         raise ValueError("A language model needs a beam: beam_size must be at least 2, such as 10.")
+    for name, least in (("lm_weight", 0.0), ("insertion_bonus", -math.inf)):
+        value = said.get(name, 0.0)
+        if not is_number(value) or value < least:
+            raise ValueError(f"{name} is {value!r}; it must be a number{', 0 or more' if least == 0 else ''}.")
 
 
 def own_decoding(model: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .clip_pipeline import SignPipeline, dealt
+from .clip_pipeline import SignPipeline, dealt, is_number
 
 GENERATION = ("num_beams", "length_penalty", "max_new_tokens", "generate_kwargs")
 """Call arguments that say how a sentence is searched for."""
@@ -106,8 +106,13 @@ def check_generation(said: Mapping[str, Any]) -> None:
         value = said.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1.")
-    if not isinstance(said.get("generate_kwargs", {}), Mapping):
+    if not is_number(said.get("length_penalty", 1.0)):
+        raise ValueError(f"length_penalty is {said['length_penalty']!r}; it must be a number.")
+    more = said.get("generate_kwargs", {})
+    if not isinstance(more, Mapping):
         raise ValueError("generate_kwargs must be a dictionary of what model.generate takes.")
+    if twice := sorted({*more} & {*said}):
+        raise ValueError(f"{' and '.join(twice)} is said twice, by itself and in generate_kwargs; say it once.")
 
 
 def to_glosses(source: Any) -> list[str]:

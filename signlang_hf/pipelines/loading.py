@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ from transformers.utils import logging
 
 from .. import pretrained
 
+_KIND = re.compile(r"^\w+(?:Error|Exception): ")
+"""How a traceback's last line begins."""
+
 
 def load_pipeline(task: str, model: str) -> Any:
     """The pipeline of a model folder, a Hub id or a bundled model's name. transformers' own messages are off from then on.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it cannot be loaded; one sentence says why.
+        ValueError: it cannot be loaded, or is for another task; one sentence says why.
     """
-    model = checked_folder(model)
+    model = model_for(task, model)
     return loaded(model, lambda: pipeline(task, model=model))
 
 
@@ -36,12 +40,23 @@ def task_of(model: str) -> str:
     return "sign-recognition"
 
 
+def model_for(task: str, model: str) -> str:
+    """:func:`checked_folder`, and the model is for ``task``: transformers would answer one of another kind with a list of all the
+    configurations that it knows. Errors as :func:`load_pipeline`."""
+    model = checked_folder(model)
+    found = task_of(model)
+    if found != task:
+        raise ValueError(f"{model} is a model for {found}; give one for {task}.")
+    return model
+
+
 def load_translation_pipeline(recognizer: str, translator: str) -> Any:
     """The ``sign-translation`` pipeline of two model folders that need not have been saved as one; errors as
     :func:`load_pipeline`."""
     from ..models.translation import SignTranslationModel, SignTranslationProcessor
 
-    first, second = checked_folder(recognizer), checked_folder(translator)
+    first = model_for("continuous-sign-recognition", recognizer)
+    second = model_for("gloss-translation", translator)
     processor = SignTranslationProcessor(
         recognizer=loaded(first, lambda: AutoFeatureExtractor.from_pretrained(first)),
         translator=loaded(second, lambda: AutoFeatureExtractor.from_pretrained(second)),
@@ -80,7 +95,7 @@ def loaded(model: str, load: Callable[[], Any]) -> Any:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         # transformers puts whole tracebacks in some messages
-        reason = lines[-1] if "Traceback" in str(error) else lines[0]
+        reason = _KIND.sub("", lines[-1]) if "Traceback" in str(error) else lines[0]
         here = Path(model).is_dir() or " and " in model
         where = "cannot be loaded" if here else "is not a folder here, and cannot be loaded from the Hub"
         raise ValueError(f"{model} {where}: {reason}") from error

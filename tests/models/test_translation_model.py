@@ -299,6 +299,10 @@ def test_a_member_that_is_missing_or_another_is_named(saved, tmp_path):
     shutil.copytree(saved / "both", tmp_path / "half", ignore=shutil.ignore_patterns("translator"))
     with pytest.raises(FileNotFoundError, match="the folder translator is missing"):
         SignTranslationModel.from_pretrained(tmp_path / "half")
+    shutil.copytree(saved / "both", tmp_path / "other")
+    (tmp_path / "other" / "recognizer" / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"config\.json of the recognizer is missing"):
+        SignTranslationModel.from_pretrained(tmp_path / "other")
     first, second = processors()
     with pytest.raises(ValueError, match="has no 'source_vocabulary'"):
         SignTranslationProcessor(first, first)

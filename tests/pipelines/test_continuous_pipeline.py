@@ -209,6 +209,10 @@ def test_beams_and_a_language_model(pipe, tmp_path):
         ({"language_model": "nowhere.arpa"}, FileNotFoundError, "nowhere.arpa"),
         ({"beam_size": 5, "engine": "abacus"}, ValueError, "abacus"),
         ({"fps": 0}, ValueError, "fps is 0"),
+        ({"fps": "25"}, ValueError, "fps is '25'; it must be a positive number"),
+        ({"beam_size": 5, "lm_weight": "high"}, ValueError, "lm_weight is 'high'; it must be a number, 0 or more"),
+        ({"beam_size": 5, "lm_weight": -1.0}, ValueError, "lm_weight is -1.0"),
+        ({"beam_size": 5, "insertion_bonus": float("nan")}, ValueError, "insertion_bonus is nan; it must be a number"),
         ({"top_k": 3}, TypeError, "continuous-sign-recognition does not know top_k; it takes beam_size"),
     ],
 )

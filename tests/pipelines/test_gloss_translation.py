@@ -135,6 +135,8 @@ def test_glosses_that_cannot_be_used(pipe, source, message):
         ({"num_beams": 0}, ValueError, "num_beams is 0; it must be a whole number of at least 1"),
         ({"max_new_tokens": 1.5}, ValueError, "max_new_tokens is 1.5"),
         ({"generate_kwargs": 3}, ValueError, "must be a dictionary"),
+        ({"length_penalty": "long"}, ValueError, "length_penalty is 'long'; it must be a number"),
+        ({"num_beams": 2, "generate_kwargs": {"num_beams": 3}}, ValueError, "num_beams is said twice"),
         (
             {"num_beams": 2, "generate_kwargs": {"num_return_sequences": 2}},
             ValueError,

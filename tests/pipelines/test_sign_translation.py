@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from cheap_pose import CheapEstimator, tiny_frames
+from stub_hub import serve_hub  # noqa: F401  makes the fixture 'stub_hub' known here
 from tiny_model import tiny_clip
-from tiny_translation import save_tiny_composite, save_tiny_recognizer, save_tiny_translator
+from tiny_translation import GLOSSES, save_tiny_composite, save_tiny_recognizer, save_tiny_translator
 from transformers import pipeline
 
 from signlang_hf import LandmarkSequence, SignTranslationPipeline
+from signlang_hf.decoding import NgramModel
 
 TASK = "sign-translation"
 NOBODY = {"glosses": [], "text": "", "score": 0.0, "message": "Nobody was found in this clip."}
@@ -130,3 +133,24 @@ def test_it_reads_as_the_recogniser_s_training_chose(folders, tmp_path):
     assert chosen(tiny_clip(30))["glosses"] != pipe(tiny_clip(30))["glosses"]
     chosen.save_pretrained(tmp_path / "saved")
     same(pipeline(TASK, model=str(tmp_path / "saved"))(tiny_clip(30)), chosen(tiny_clip(30)))
+
+
+def test_from_the_hub_it_reads_with_its_language_model(stub_hub, folders, tmp_path):
+    shutil.copytree(folders / "both", tmp_path / "both")
+    member = tmp_path / "both" / "recognizer"
+    NgramModel.train([["RAIN", "TODAY"]] * 20 + [[gloss] for gloss in GLOSSES], order=2).save_arpa(member / "lm.arpa")
+    (member / "decoder.json").write_text('{"beam_size": 9, "language_model": "lm.arpa", "lm_weight": 8.0}')
+    tiny_clip(30).save(tmp_path / "clip.npz")
+    code = f"""
+        import json, signlang_hf
+        from signlang_hf.hub import push_to_hub, save_model_card
+        from transformers import pipeline
+        save_model_card({str(tmp_path / "both")!r}, summary="Reads six signs.")
+        push_to_hub({str(tmp_path / "both")!r}, "org/both")
+        print(json.dumps(pipeline("sign-translation", model="org/both")({str(tmp_path / "clip.npz")!r})))
+    """
+    done = stub_hub.run(textwrap.dedent(code), tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    same(found, pipeline(TASK, model=str(tmp_path / "both"))(tiny_clip(30)))
+    assert found["glosses"] != pipeline(TASK, model=str(folders / "both"))(tiny_clip(30))["glosses"]

@@ -263,16 +263,19 @@ class SignTranslationModel(PreTrainedModel):
         folder = os.fspath(pretrained_model_name_or_path)
         if not os.path.isdir(folder):
             # All files at once: transformers looks for a member's code in the root of a repository, but in a local folder beside it.
-            folder = snapshot_download(folder, allow_patterns=["*.json", "*.py", "*.safetensors"], **where)
+            # A recogniser may have a language model beside it (*.arpa), which its pipeline asks for.
+            patterns = ["*.json", "*.py", "*.safetensors", "*.arpa"]
+            folder = snapshot_download(folder, allow_patterns=patterns, **where)
         folder = os.path.join(folder, subfolder) if subfolder else folder
         if config is None:
             config, kwargs = cls.config_class.from_pretrained(folder, return_unused_kwargs=True, **kwargs)
         members = {}
         for name, auto in MEMBERS.items():
             path = os.path.join(folder, config.folder(name))
-            if not os.path.isdir(path):
+            if not os.path.isfile(os.path.join(path, "config.json")):
+                missing = f"config.json of the {name}" if os.path.isdir(path) else f"the folder {name}"
                 raise FileNotFoundError(
-                    f"The translation model in {folder} is not complete: the folder {name} is missing. It holds a recogniser "
+                    f"The translation model in {folder} is not complete: {missing} is missing. It holds a recogniser "
                     "and a translator, each in a folder of its own."
                 )
             members[name] = auto.from_pretrained(path, **kwargs)
