@@ -112,7 +112,8 @@ def _train(ensembles: TinyEnsembles) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "train_isolated", watched_train)
         patch.setattr(stacking, "fit_stack", watched_fit)
-        return ensembles.run(ensembles.folder / "trained")["test"]
+        (result,) = ensembles.run(ensembles.folder / "trained")["test"].values()
+        return result
 
 
 @pytest.fixture(scope="session", name="ensembles")

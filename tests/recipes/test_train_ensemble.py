@@ -60,7 +60,9 @@ def test_cross_validation_makes_one_ensemble_a_fold(ensembles, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     run = {"cross_validate": "signer", "folds": ["anna", "ben"], "benchmark": "isl30-loso", "num_train_epochs": 1}
     run["members"] = [ensembles.file("near")]
-    results = ensembles.run(tmp_path / "out", ensembles.tiny.all_train, **run)
+    of_seeds = ensembles.run(tmp_path / "out", ensembles.tiny.all_train, **run)
+    (seed,) = of_seeds["anna"]
+    results = {fold: seeds[seed] for fold, seeds in of_seeds.items()}
     assert list(results) == ["anna", "ben"]
     for fold in results:
         assert AutoModelForVideoClassification.from_pretrained(tmp_path / "out" / fold).config.num_labels == len(WORDS)
@@ -72,9 +74,24 @@ def test_cross_validation_makes_one_ensemble_a_fold(ensembles, tmp_path, monkeyp
     assert member.value == pytest.approx(np.mean([result.members["near"]["accuracy"] for result in results.values()]))
     assert row.headline and not member.headline and ("1-NN", "signer=ben", "accuracy") in rows
     summary = json.loads((tmp_path / "out/runs.json").read_text())
-    assert summary["ben"]["stack"] == results["ben"].stack
+    assert summary["ben"][str(seed)]["stack"] == results["ben"].stack
     printed = capsys.readouterr().out
     assert "mean ± std" in printed and "4, 4 rounds of trees" in printed
+
+
+def test_seeds_are_ensembles_of_their_own_with_the_mean_of_all(ensembles, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = {"cross_validate": "signer", "folds": ["anna"], "seeds": [3, 4], "benchmark": "isl30-loso", "inner_folds": 0}
+    run |= {"num_train_epochs": 1, "members": [ensembles.file("near")]}
+    results = ensembles.run(tmp_path / "out", ensembles.tiny.all_train, **run)["anna"]
+    assert {seed: result.folder for seed, result in results.items()} == {
+        seed: tmp_path / f"out/seed-{seed}/anna" for seed in (3, 4)
+    }
+    one, two = (AutoModelForVideoClassification.from_pretrained(result.folder) for result in results.values())
+    assert any(not a.equal(b) for a, b in zip(one.parameters(), two.parameters()))
+    row = next(row for row in load_results("isl30-loso") if row.model == "signlang_ensemble")
+    assert row.seeds == (3, 4)
+    assert row.value == pytest.approx(np.mean([result.metrics[row.metric] for result in results.values()]))
 
 
 def test_what_the_ensemble_says_wins_over_the_members_files(ensembles, tmp_path):
@@ -102,7 +119,7 @@ def test_what_the_ensemble_says_wins_over_the_members_files(ensembles, tmp_path)
         ({"booster": "[1]"}, "--booster must be a mapping of settings, got list"),
         ({"booster": '{"enabled": "no"}'}, "enabled is 'no'; it must be true or false"),
         ({"inner_flods": 3}, r"Unknown argument --inner_flods \(did you mean --inner_folds\?\)"),
-        ({"seeds": [0, 1]}, "trained with one seed; leave --seeds out"),
+        ({"seeds": [0, 1]}, "trained with one seed; leave --seeds out and give --seed, or --cross_validate"),
         ({"benchmark": "mine"}, "Unknown benchmark 'mine'"),
         ({"cross_validate": "signer", "push_to_hub": True}, "Several folds train several ensembles"),
     ],
