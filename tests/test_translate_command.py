@@ -92,6 +92,24 @@ def test_a_folder_with_a_clip_that_cannot_be_read(models, clips, tmp_path):
     assert translate(clips, "--model", models / "both", "--strict").exit_code == 1
 
 
+def test_a_place_where_nothing_can_be_written_is_said_before_a_clip_is_read(models, clips, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    (tmp_path / "lines.jsonl").mkdir()
+    for out, said in (("taken", "taken/translations.jsonl"), ("lines.jsonl", "it is a folder; choose another place")):
+        result = translate(clips, "--recognizer", models / "recognizer", "--out", tmp_path / out)
+        assert result.exit_code == 1 and result.stdout == ""
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("signlang: The answers cannot be written to ") and said in line
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_an_answer_is_kept_where_its_subtitles_cannot_be_written(models, clips):
+    (clips / "a.srt").mkdir()
+    result = translate(clips / "a.npz", "--recognizer", models / "recognizer", "--srt")
+    (row,) = rows(result.stdout)
+    assert row["glosses"] and "a.srt" in row["error"] and result.exit_code == 1
+
+
 def test_nothing_that_can_be_read(models, clips):
     result = translate(clips / "broken.mp4", clips / "missing.npz", "--recognizer", models / "recognizer")
     assert result.exit_code == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -55,33 +56,50 @@ def translate_files(
 
     Yields:
         ``{"file", …}`` with the answer, and ``subtitles`` with the paths that were written; ``{"file", "error"}`` where a clip
-        cannot be read.
+        cannot be read, with the answer where only its subtitles cannot be written.
 
     Raises:
         FileNotFoundError: a folder without clips, or a language model that is not there.
-        ValueError: arguments that do not go together, or two clips whose subtitles would be one file.
+        ValueError: arguments that do not go together, two clips whose subtitles would be one file, or an ``out`` where nothing can be
+            written, which is better known before the first clip than after the last.
     """
     files = {file: source for source in sources for file in clip_files(source)}
     lines = out if out is None or out.suffix.lower() in (".jsonl", ".json") else out / "translations.jsonl"
     folder = None if lines is None else lines.parent
     places = {suffix: beside(files, folder, suffix) for suffix in subtitle_formats}
     pipe.ready(**arguments)
+    if lines is not None:
+        _prepare(lines)
     rows: list[dict[str, Any]] = []
     try:
         for file in files:
+            row: dict[str, Any] = {"file": file}
             try:
-                row = {"file": file, **pipe(file, **arguments)}
+                row.update(pipe(file, **arguments))
                 if subtitle_formats:
                     cues = subtitles(row)
                     row["subtitles"] = [str(save_subtitles(cues, places[suffix][file])) for suffix in subtitle_formats]
             except (ValueError, OSError, ImportError) as error:
-                row = {"file": file, "error": str(error)}
+                row["error"] = str(error)
             rows.append(row)
             yield row
     finally:
         if lines is not None:
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             atomic_write(lines, lambda stream: stream.write(text.encode()))
+
+
+def _prepare(path: Path) -> None:
+    """Make the folder of a file that will be written. Raises ValueError where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reason = "it is a folder" if path.is_dir() else ""
+    except OSError as error:
+        reason = str(error.strerror)
+    if not reason and not os.access(path.parent, os.W_OK):
+        reason = "the folder may not be written to"
+    if reason:
+        raise ValueError(f"The answers cannot be written to {path}: {reason}; choose another place for them.")
 
 
 def beside(files: Mapping[str, str], folder: Path | None, suffix: str) -> dict[str, Path]:
