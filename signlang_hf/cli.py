@@ -363,14 +363,13 @@ def models(
     if as_json:
         print(json.dumps(known, ensure_ascii=False))
         return
-    table = Table("model", "task", "signs", "sign languages", "parameters", "measured", "licence")
+    table = Table("model", "task", "signs", "languages", "measured", "licence")
     for model, facts in known.items():
         measured = ", ".join(
             f"{100 * facts[key]:.1f} %{name}" for key, name in _MEASURED.items() if facts[key] is not None
         )
         languages = ", ".join(facts["sign_languages"])
-        signs, parameters = str(len(facts["labels"])), f"{facts['parameters']:,}"
-        table.add_row(model, facts["task"], signs, languages, parameters, measured, facts["licence"])
+        table.add_row(model, facts["task"], str(len(facts["labels"])), languages, measured, facts["licence"])
     output.print(table)
 
 

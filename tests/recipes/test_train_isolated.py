@@ -204,7 +204,7 @@ def run_as_command(monkeypatch, words: list[str]) -> str:
 MISTAKES = [
     ({"data_dir": None}, "The dataset needs data_dir="),
     ({"data_dir": "nowhere"}, "nowhere"),
-    ({"dataset": "landmarks"}, "Unknown dataset 'landmarks'; known are dgs30, fingerspelling"),
+    ({"dataset": "landmarks"}, "Unknown dataset 'landmarks'; known are aslg_pc12, "),
     ({"dataset": "org/nothing", "data_dir": None}, "org/nothing"),
     ({"dataset_options": '{"colour": 1}'}, "has no option colour"),
     ({"train_split": "trian"}, "There is no split 'trian'"),

@@ -61,7 +61,8 @@ def test_text(models, rows):
     assert evaluate_sentences(pipe, pairs, num_beams=1)["bleu"] == pytest.approx(100)
 
 
-def test_command(models, rows, tmp_path):
+def test_command(models, rows, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # the title of the table names a long path
     pytest.importorskip("sacrebleu")
     (tmp_path / "data").mkdir()
     rows.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
