@@ -14,6 +14,7 @@ Glosses that differ in capitals alone become one, in the spelling that is used m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from .gloss_tables import one_spelling
 from .landmark_folder import LandmarkFolder, LandmarkFolderConfig
 from .metadata import METADATA, Metadata, read_metadata
 from .sentence_metadata import sentence_table
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -45,6 +48,11 @@ class LandmarkSentences(LandmarkFolder):
     def find_clips(self, folder: Path, options: dict[str, Any]) -> Metadata:
         kind = sentence_table(options.get("vocabulary") or ())
         metadata = read_metadata(folder, self.SUFFIXES, self.WHAT, kind).require()
+        separated = [fault for fault in metadata.faults if fault.kind == "gloss-separator"]
+        if separated:  # most likely every sentence would be one long gloss
+            logger.warning(
+                "%s: %d glosses hold a separator, the first: %s", folder / METADATA, len(separated), separated[0]
+            )
         spelling = one_spelling((clip.glosses for clip in metadata.clips), folder / METADATA)
         metadata.clips = [
             replace(clip, glosses=tuple(spelling.get(gloss, gloss) for gloss in clip.glosses))

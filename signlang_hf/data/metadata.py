@@ -185,12 +185,19 @@ def _read_table(table: Path, kind: TableKind, faults: list[Fault]) -> list[tuple
     if isinstance(text, BadByte):
         error("not-utf8", f"column {text.column}: {text.reason}; save the table as “CSV UTF-8”.", text.line)
         return []
-    reader = csv.reader(io.StringIO(text, newline=""))
+    # Strict, or a quotation mark that nobody closed would swallow the rest of the table.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[tuple[int, list[str]]] = []
+    before = 0
     try:
         header = [name.strip() for name in next(reader, [])]
-        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        before = reader.line_num
+        for cells in reader:
+            before = reader.line_num
+            if any(cell.strip() for cell in cells):
+                lines.append((before, cells))
     except csv.Error as fault:
-        error("not-csv", f"the table is not CSV ({fault}).", reader.line_num)
+        error("not-csv", f"the row is not CSV; is there a quotation mark that nothing closes? ({fault})", before + 1)
         return []
     foreign = re.search("[;\t|]", header[0]) if len(header) == 1 else None
     if foreign:

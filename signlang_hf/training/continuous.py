@@ -50,6 +50,7 @@ from .sentences import (
     SentenceDataset,
     SimilarLengthsMixin,
     require_columns,
+    tell_unknown,
     trainable,
     write_predictions,
 )
@@ -103,6 +104,8 @@ def train_continuous(
     check_trackers(args)
     finished = open_run(args, run_settings(model_args, data_args, args, splits))
     processor, model = _processor_and_model(str(folder) if finished else None, model_args, splits["train"])
+    if not finished:
+        tell_unknown(splits, processor)
     train, lengths, left_out = trainable(splits["train"], processor, model)
     validation = splits.get("validation")
     trainer = fit(

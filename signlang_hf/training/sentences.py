@@ -30,7 +30,7 @@ from ..landmarks.files import atomic_write
 from .clips import ClipDataset
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
     from transformers import FeatureExtractionMixin, PreTrainedModel, SequenceFeatureExtractor
 
 logger = logging.get_logger(__name__)
@@ -53,6 +53,18 @@ def require_columns(rows: Dataset, names: Sequence[str], task: str) -> None:
             ):
                 what = "no text" if name == "text" else "an empty gloss" if value else "no glosses"
                 raise ValueError(f"Row {row} ('{key}') has {what}; leave it out, or say what is signed in it.")
+
+
+def tell_unknown(splits: DatasetDict | Mapping[str, Any], processor: FeatureExtractionMixin) -> None:
+    """A warning for each split with glosses that the model has no name for."""
+    for name in ("validation", "test"):
+        glosses = {gloss: None for row in (splits[name]["glosses"] if name in splits else ()) for gloss in row}
+        unknown = processor.unknown(list(glosses)) if glosses else []
+        if unknown:
+            logger.warning(
+                f"The vocabulary of training lacks {len(unknown)} of the {len(glosses)} glosses of the {name} split; to the model they "
+                f"are unknown: {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}."
+            )
 
 
 def frame_counts(rows: Dataset, target_fps: float | None) -> np.ndarray:

@@ -50,6 +50,7 @@ from .sentences import (
     SimilarLengthsMixin,
     TextDataset,
     require_columns,
+    tell_unknown,
     write_predictions,
 )
 
@@ -124,6 +125,8 @@ def train_translation(
         translation_scores(["one"], ["one"])  # that SacreBLEU is missing is better known before training
     finished = open_run(args, run_settings(model_args, data_args, args, splits))
     processor, model = _processor_and_model(str(folder) if finished else None, model_args, splits["train"])
+    if not finished:
+        tell_unknown(splits, processor)
     validation = splits.get("validation")
     trainer = fit(
         TranslationTrainer,

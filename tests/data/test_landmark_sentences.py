@@ -46,6 +46,16 @@ def test_rows_have_glosses_text_and_landmarks(folder, cache_folder, caplog):
     assert "FREE and free as FREE" in caplog.text
 
 
+def test_glosses_between_commas_are_pointed_out(folder, cache_folder, rows, write_table, caplog):
+    rows[0]["glosses"] = "YOU,FREE,TODAY"
+    write_table(folder, rows)
+    with caplog.at_level(logging.WARNING, "signlang_hf"):
+        load_dataset("landmark_sentences", folder, cache_dir=cache_folder)
+    assert (
+        "1 glosses hold a separator, the first: row 2, anna/1.npz: the gloss 'YOU,FREE,TODAY' holds “,”" in caplog.text
+    )
+
+
 def test_text_may_be_left_out_but_not_of_single_rows(folder, cache_folder, rows, write_table):
     for row in rows:
         del row["text"]

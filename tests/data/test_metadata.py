@@ -67,6 +67,11 @@ FAULTY = {
         "the column label is missing. Write a metadata.csv",
     ),
     "semicolons": ("file_name;label\na.npz;x\n", ("error", "separator", 1), "save the table with commas"),
+    "quotation mark": (
+        'file_name,label\na.npz,x\nb.npz,"y\nc.npz,x\n',
+        ("error", "not-csv", 3),
+        "is there a quotation mark that nothing closes?",
+    ),
     "no rows": ("file_name,label\n", ("error", "empty", None), "the table lists no clip"),
     "nothing": ("", ("error", "missing-column", 1), "the column file_name and label is missing"),
     "not UTF-8": (

@@ -15,6 +15,7 @@ from transformers import AutoModelForCTC, TrainerCallback
 from signlang_hf.data.rows import landmark_features
 from signlang_hf.landmarks.rows import to_row
 from signlang_hf.models.ctc import SignCTCConfig, SignCTCProcessor, SignForCTC
+from signlang_hf.models.translator import SignTranslatorProcessor
 from signlang_hf.training import continuous, fitting
 from signlang_hf.training.building import saved_processor
 from signlang_hf.training.recognition import fit_decoder, glosses_of, load_decoder, log_probabilities
@@ -23,6 +24,7 @@ from signlang_hf.training.sentences import (
     frame_counts,
     read_predictions,
     require_columns,
+    tell_unknown,
     trainable,
     write_predictions,
 )
@@ -132,6 +134,16 @@ def test_clips_that_ctc_cannot_learn_from_are_left_out_and_counted(tiny_sentence
     assert result.left_out["too_short"] == 2 and long - 2 <= result.left_out["too_long"] <= long
     assert "2 (" in caplog.text and "fewer output frames than their glosses need" in caplog.text
     assert result.metrics["n"] == 8  # of a test nothing is left out
+
+
+def test_glosses_that_training_lacks_are_named_for_recognisers_and_translators(caplog):
+    splits = {"train": {"glosses": [["FROG"]]}, "test": {"glosses": [["BOOK", "FROG"], ["book", "TOAD"]]}}
+    for processor in (SignCTCProcessor(["BOOK"]), SignTranslatorProcessor.train([["BOOK"]], ["a book"])):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            tell_unknown(splits, processor)
+        (record,) = caplog.records
+        assert "lacks 2 of the 4 glosses of the test split" in record.message and "FROG, TOAD." in record.message
 
 
 def test_a_target_needs_a_blank_between_equal_glosses():
