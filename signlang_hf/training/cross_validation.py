@@ -27,7 +27,7 @@ from .arguments import DataArguments, FittingArguments, NetworkArguments
 from .checkpoints import write_json
 from .fitting import RunResult, Task
 from .isolated import ISOLATED
-from .results import ResultRow, save_results, unit_of
+from .results import ResultRow, installed_versions, save_results, unit_of
 from .splits import load_folds, load_splits, refuse_leaks
 
 if TYPE_CHECKING:
@@ -126,9 +126,11 @@ def result_rows(
         None: "",
     }[cross_validate]
     mean_of = f"mean of {len(results)} {what}" if cross_validate else "test"
-    shared = {"seeds": tuple(next(iter(results.values()))), "command": command}
+    first_run = next(iter(next(iter(results.values())).values()))
+    versions = installed_versions() | task.signatures(first_run)
+    shared = {"seeds": tuple(next(iter(results.values()))), "command": command, "versions": versions}
     rows = []
-    for name, measured in _methods(task, next(iter(next(iter(results.values())).values()))).items():
+    for name, measured in _methods(task, first_run).items():
         name = name or model
         clips = {fold: next(iter(runs.values())).metrics["n"] for fold, runs in results.items()}
         several_seeds = name == model and len(shared["seeds"]) > 1

@@ -75,12 +75,14 @@ class Task:
         metrics: what is reported of a run's ``metrics`` and baselines; the first one of each fold, too.
         shown: title → metric that people are shown while it runs.
         baselines: result of a run → name → metrics of the simpler methods.
+        signatures: result of a run → metric → how its tool says it was counted; rows carry it among the versions.
     """
 
     train: Callable[..., Any]
     metrics: tuple[str, ...]
     shown: Mapping[str, str]
     baselines: Callable[[Any], dict[str, dict[str, float]]]
+    signatures: Callable[[Any], dict[str, str]] = lambda run: {}
 
 
 def resolved(args: FittingArguments, has_validation: bool, metrics: Sequence[str]) -> FittingArguments:

@@ -313,6 +313,8 @@ def translation_baselines(result: TranslationResult) -> dict[str, dict[str, floa
     return result.baselines
 
 
-TRANSLATION = Task(train_translation, REPORTED, {"BLEU": "bleu", "chrF": "chrf"}, translation_baselines)
+TRANSLATION = Task(
+    train_translation, REPORTED, {"BLEU": "bleu", "chrF": "chrf"}, translation_baselines, lambda run: run.signatures
+)
 
 __all__ = ["TRANSLATION", "TeacherForcing", "TranslationResult", "train_translation", "translate"]

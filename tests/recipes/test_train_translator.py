@@ -83,6 +83,7 @@ def test_seeds_are_averaged_into_result_rows(tiny_sentences, tmp_path, monkeypat
     assert rows["signlang_translator", "bleu"].value == pytest.approx(sum(bleu) / 2)
     assert rows["signlang_translator", "bleu"].spread == pytest.approx(abs(bleu[0] - bleu[1]) / 2)
     assert rows["glosses as text", "bleu"].spread is None
+    assert rows["signlang_translator", "bleu"].versions["bleu"].startswith("nrefs:1|")
     assert f"test, seed 2: BLEU {bleu[1]:.2f}" in capsys.readouterr().out
 
 
