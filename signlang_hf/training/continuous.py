@@ -232,10 +232,10 @@ def _processor_and_model(
     return processor, model
 
 
-def _family(model_type: str) -> type:
+def _family(model_type: str, where: str = "") -> type:
     families = [name for name in CONFIG_MAPPING if name.startswith("signlang_")]
     if model_type not in families or CONFIG_MAPPING[model_type] not in AutoModelForCTC._model_mapping:
-        raise ValueError(f"model_type {model_type!r} does not read sentences of glosses; signlang_ctc does.")
+        raise ValueError(f"{where}model_type {model_type!r} does not read sentences of glosses; signlang_ctc does.")
     return CONFIG_MAPPING[model_type]
 
 
@@ -246,8 +246,9 @@ def _fine_tuned(
     if model_args.processor:
         raise ValueError("A fine-tuned model keeps its processor; leave --processor out or train from scratch.")
     source = resolve(str(model_args.model_name_or_path))
-    processor = saved_processor(source)
     config = loaded(source, AutoConfig.from_pretrained)
+    _family(config.model_type, f"{source}: ")
+    processor = saved_processor(source)
     refuse_unknown("model", model_args.model, type(config), also=config.to_dict())
     lacking = processor.unknown(vocabulary)
     if lacking:

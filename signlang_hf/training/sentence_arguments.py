@@ -4,15 +4,18 @@ Design decisions:
 
 * Both tasks start from the same defaults: learning rate 1e-3, at most 100 epochs, an end after 15 evaluations without improvement.
 * What a decoder can be set to is either one value or a list; of a list, validation chooses. Nothing is chosen on the test split.
+* A decoder is needed when training is over, but what it cannot do is said before.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import Seq2SeqTrainingArguments
 
+from ..decoding import Decoder
 from .arguments import DataArguments, FittingArguments, NetworkArguments, parse, parsed
 
 CTC_DECODING: dict[str, Any] = {
@@ -54,9 +57,10 @@ class ContinuousArguments(NetworkArguments):
         self.decoding = decoding_settings(self.decoding, CTC_DECODING, ("lm_weight", "insertion_bonus"))
         if self.decoding["method"] not in ("greedy", "beam"):
             raise ValueError(f"decoding method is {self.decoding['method']!r}; choose 'greedy' or 'beam'.")
-        for name, least in (("beam_size", 1), ("order", 0), ("chosen_on", 1)):
-            if not isinstance(self.decoding[name], int) or self.decoding[name] < least:
-                raise ValueError(f"decoding {name} is {self.decoding[name]!r}; it must be a whole number from {least}.")
+        require_whole(self.decoding, beam_size=1, order=0, chosen_on=1)
+        if min(self.decoding["lm_weight"]) < 0:
+            raise ValueError(f"decoding lm_weight is {min(self.decoding['lm_weight'])}; it must be at least 0.")
+        Decoder(["<blank>", "a"], method=self.decoding["method"], engine=self.decoding["engine"])  # or it says why not
         if self.minimum_count < 1:
             raise ValueError(f"minimum_count is {self.minimum_count}; it must be at least 1.")
         if self.error_rate not in ("wer", "letter_error_rate"):
@@ -97,6 +101,7 @@ class TranslatorArguments(NetworkArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.decoding = decoding_settings(self.decoding, TRANSLATOR_DECODING, ("num_beams", "length_penalty"))
+        require_whole(self.decoding, num_beams=1, max_new_tokens=1)
         if not 0 <= self.teacher_forcing_start <= 1:
             raise ValueError(f"teacher_forcing_start is {self.teacher_forcing_start}; it must be in [0, 1].")
         if not 0 <= self.gloss_noise < 1:
@@ -118,11 +123,20 @@ def decoding_settings(given: dict | str | None, defaults: dict[str, Any], lists:
     settings = defaults | settings
     for name in lists:
         values = settings[name] if isinstance(settings[name], list) else [settings[name]]
-        wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, (int, float))]
-        if wrong or not values:
+        numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+        if not values or len(numbers) < len(values) or not all(map(math.isfinite, numbers)):
             raise ValueError(f"decoding {name} is {settings[name]!r}; give a number or a list of numbers.")
         settings[name] = values
     return settings
+
+
+def require_whole(settings: dict[str, Any], **least: int) -> None:
+    """Raise ValueError where one of these settings, or of its values, is no whole number from its least one."""
+    for name, lowest in least.items():
+        values = settings[name] if isinstance(settings[name], list) else [settings[name]]
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+                raise ValueError(f"decoding {name} is {value!r}; it must be a whole number from {lowest}.")
 
 
 @dataclass

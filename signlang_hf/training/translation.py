@@ -288,6 +288,10 @@ def _processor_and_model(
         source = resolve(str(source))
         settings = {} if finished else model_args.model
         config = loaded(source, AutoConfig.from_pretrained)
+        if not config.model_type.startswith("signlang_translator"):  # or several of them
+            raise ValueError(
+                f"{source}: model_type {config.model_type!r} does not translate glosses; signlang_translator does."
+            )
         refuse_unknown("model", settings, type(config), also=config.to_dict())
         config = loaded(source, AutoConfig.from_pretrained, **settings)
         model = loaded(source, AutoModelForSeq2SeqLM.from_pretrained, config=config, dtype=torch.float32)

@@ -228,6 +228,8 @@ def test_batches_hold_clips_of_similar_length_in_an_order_of_the_epoch():
         ({"augment": '{"crop_time": 0.5}'}, "crop_time would cut signs off that the glosses still name; set it to 0"),
         ({"decoding": '{"beam": 3}'}, "Unknown decoding setting beam; known are method, beam_size"),
         ({"decoding": '{"lm_weight": "much"}'}, "lm_weight is 'much'; give a number or a list of numbers"),
+        ({"decoding": '{"lm_weight": [0.5, -1]}'}, "lm_weight is -1; it must be at least 0"),
+        ({"decoding": '{"engine": "steam"}'}, "Unknown engine 'steam'; known are auto, numpy, flashlight"),
         ({"decoding": '{"method": "magic"}'}, "decoding method is 'magic'; choose 'greedy' or 'beam'"),
         ({"model": '{"hiden_size": 8}'}, "Unknown model setting hiden_size"),
         ({"processor": '{"num_frames": 8}'}, "A clip of several signs keeps its length; leave out num_frames"),
@@ -242,6 +244,14 @@ def test_mistakes_are_one_sentence(tiny_sentences, tmp_path, changes, said):
     with pytest.raises(ValueError, match=said) as refused:
         tiny_sentences.ctc(tmp_path, **changes)
     assert "\n" not in str(refused.value)
+
+
+def test_a_model_of_another_kind_is_not_fine_tuned(tiny_sentences, trained_ctc, trained_translator, tmp_path):
+    no_settings = {"model": None, "processor": None}
+    with pytest.raises(ValueError, match="translator: model_type 'signlang_translator' does not read sentences"):
+        tiny_sentences.ctc(tmp_path, model_name_or_path=trained_translator.folder, **no_settings)
+    with pytest.raises(ValueError, match="ctc: model_type 'signlang_ctc' does not translate glosses"):
+        tiny_sentences.translator(tmp_path, model_name_or_path=trained_ctc.folder, **no_settings)
 
 
 def test_rows_without_glosses_are_named():

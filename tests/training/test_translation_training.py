@@ -172,6 +172,8 @@ def test_whole_sentences_are_counted():
         ({"model_type": "signlang_ctc"}, "'signlang_ctc' does not translate glosses; signlang_translator does"),
         ({"model": '{"hiden_size": 3}'}, "Unknown model setting hiden_size"),
         ({"decoding": '{"num_beams": []}'}, r"num_beams is \[\]; give a number or a list"),
+        ({"decoding": '{"num_beams": [1, -3]}'}, "num_beams is -3; it must be a whole number from 1"),
+        ({"decoding": '{"max_new_tokens": "many"}'}, "max_new_tokens is 'many'; it must be a whole number from 1"),
         ({"teacher_forcing_start": 2}, r"teacher_forcing_start is 2.0; it must be in \[0, 1\]"),
     ],
 )
