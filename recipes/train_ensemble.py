@@ -131,8 +131,8 @@ def show_members(results: Results) -> None:
         table.add_row(member, f"{100 * accuracy:.1f} %", f"{np.mean(weights):.2f}" if weights else "equal")
     table.add_section()
     accuracy = np.mean([result.metrics["accuracy"] for result in every])
-    trees = [str(result.stack.get("num_trees", 0)) for result in every]
-    table.add_row("ensemble", f"{100 * accuracy:.1f} %", f"+ {', '.join(trees)} rounds of trees")
+    trees = sorted({result.stack.get("num_trees", 0) for result in every})
+    table.add_row("ensemble", f"{100 * accuracy:.1f} %", f"+ {', '.join(map(str, trees))} rounds of trees")
     console.print(table)
 
 

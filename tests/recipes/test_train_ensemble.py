@@ -76,7 +76,7 @@ def test_cross_validation_makes_one_ensemble_a_fold(ensembles, tmp_path, monkeyp
     summary = json.loads((tmp_path / "out/runs.json").read_text())
     assert summary["ben"][str(seed)]["stack"] == results["ben"].stack
     printed = capsys.readouterr().out
-    assert "mean ± std" in printed and "4, 4 rounds of trees" in printed
+    assert "mean ± std" in printed and "+ 4 rounds of trees" in printed
 
 
 def test_seeds_are_ensembles_of_their_own_with_the_mean_of_all(ensembles, tmp_path, monkeypatch):
