@@ -86,7 +86,8 @@ if __name__ == "__main__":
         main()
     except LeakError as error:
         sys.exit(
-            f"train_ctc: {error}\nHere that is --allow_leaks true; --signer_independent false if signers may recur."
+            f"train_ctc: {error}\nHere that is --allow_leaks true; --signer_independent false if signers may recur, "
+            "--sentence_independent false if sentences may."
         )
     except (ValueError, FileNotFoundError, ImportError, PermissionError, ConnectionError) as error:
         sys.exit(f"train_ctc: {error}")
