@@ -159,7 +159,7 @@ def test_recognize_where_no_model_is_bundled(tmp_path, monkeypatch, quiet):
 
 
 def test_models_lists_what_their_cards_say(shelved, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("signlang_hf.cli.output.width", 120)
     table = signlang("models").stdout
     for said in ("dgs30", "letters", "gsg", "97.2 %", "apache-2.0", "mit"):
         assert said in table
@@ -216,7 +216,7 @@ def test_models_of_sentences_are_listed(sentence_shelf, monkeypatch):
     from tiny_translation import GLOSSES
 
     monkeypatch.setattr(pretrained, "FOLDER", sentence_shelf)
-    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setattr("signlang_hf.cli.output.width", 140)
     table = signlang("models").stdout
     assert "12.3 % gloss errors" in table and "continuous-sign-recognition" in table and "sign-translation" in table
     known = json.loads(signlang("models", "--json").stdout)

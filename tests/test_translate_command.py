@@ -144,6 +144,15 @@ def test_beams_and_a_language_model(models, clips, tmp_path):
     assert row["glosses"] != plain["glosses"]
 
 
+def test_vocabularies_that_disagree_are_said_once(models, clips, tmp_path, caplog):
+    other = save_tiny_recognizer(tmp_path / "other", glosses=(*GLOSSES[:-1], "FROG"))
+    result = translate(clips / "a.npz", "--recognizer", other, "--translator", models / "translator")
+    assert result.exit_code == 0 and rows(result.stdout)[0]["text"]
+    said = [*(record.message for record in caplog.records), *result.stderr.splitlines()]
+    (line,) = [line for line in said if "pass through as unknown" in line]
+    assert "1 of the recogniser's 6 glosses" in line and line.endswith(": FROG.")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

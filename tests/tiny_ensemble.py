@@ -74,6 +74,11 @@ class TinyEnsembles:
         """Train in this process: what the recipe's ``main`` returns."""
         return self.main(self.words(output_dir, data, **changes))
 
+    def one(self, output_dir: Path, data: Path | None = None, **changes: Any) -> Any:
+        """Train one ensemble: what it measured."""
+        (result,) = self.run(output_dir, data, **changes)["test"].values()
+        return result
+
     def main(self, words: list[str]) -> Any:
         with self._cache():
             return load_ensemble_recipe().main(words)
@@ -112,8 +117,7 @@ def _train(ensembles: TinyEnsembles) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "train_isolated", watched_train)
         patch.setattr(stacking, "fit_stack", watched_fit)
-        (result,) = ensembles.run(ensembles.folder / "trained")["test"].values()
-        return result
+        return ensembles.one(ensembles.folder / "trained")
 
 
 @pytest.fixture(scope="session", name="ensembles")

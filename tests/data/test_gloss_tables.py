@@ -41,6 +41,12 @@ def test_a_quote_is_a_quote_in_tables_without_commas(tmp_path):
     assert [cells["text"] for _, cells in read_table(path, "|", COLUMNS, [])] == ['he says "no', "yes"]
 
 
+def test_a_column_that_two_things_are_read_from_is_named_once(tmp_path):
+    path = written(tmp_path, "a,b\n1,2\n")
+    with pytest.raises(ValueError, match="line 1: the column text is missing; the table has a, b"):
+        read_table(path, ",", ("text", "a", "text"), [])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -15,10 +15,13 @@ from tiny_model import LABELS, tiny_clip, tiny_model
 from signlang_hf import GradCAMExplainer, IntegratedGradientsExplainer, SignKeypointProcessor, get_layout
 from signlang_hf.explain import EXPLAINERS, get_explainer
 from signlang_hf.explain.regions import region_of, regions
-from signlang_hf.models import _KEYPOINT_FAMILIES
+from signlang_hf.models import _FAMILIES
 from signlang_hf.video import as_video, write_video
 
 METHODS = pytest.mark.parametrize("method", list(EXPLAINERS))
+KEYPOINT_FAMILIES = {
+    config: classifier for config, _, _, classifier, processor in _FAMILIES if processor is SignKeypointProcessor
+}
 TIP = "right_hand_index_tip"
 
 
@@ -125,12 +128,12 @@ def test_score_is_calibrated(processor):
 
 
 @METHODS
-@pytest.mark.parametrize("family", _KEYPOINT_FAMILIES, ids=lambda family: family[0].model_type)
+@pytest.mark.parametrize("family", KEYPOINT_FAMILIES, ids=lambda family: family.model_type)
 def test_every_family_can_be_explained(family, method):
     processor = SignKeypointProcessor(layout="isl-48", max_frames=16)
     torch.manual_seed(0)
-    config = family[0](input_size=processor.feature_size, embedding_size=16, initializer_range=0.1, num_labels=4)
-    model = family[2](config).train()
+    config = family(input_size=processor.feature_size, embedding_size=16, initializer_range=0.1, num_labels=4)
+    model = KEYPOINT_FAMILIES[family](config).train()
     options = {"steps": 4} if method == "integrated-gradients" else {}
     explainer = EXPLAINERS[method](model, processor, **options)
     clip = tiny_clip(20)

@@ -13,7 +13,7 @@ from tiny_model import save_tiny_model
 from tiny_translation import save_tiny_recognizer, save_tiny_translator
 from transformers import AutoFeatureExtractor, AutoModelForSeq2SeqLM, pipeline
 
-from signlang_hf import GlossTranslationPipeline
+from signlang_hf import GlossTranslationPipeline, SignTranslatorProcessor
 
 TASK = "gloss-translation"
 
@@ -156,5 +156,8 @@ def test_saving_and_folders_that_do_not_fit(pipe, folder, tmp_path):
     processor = AutoFeatureExtractor.from_pretrained(save_tiny_recognizer(tmp_path / "ctc"))
     with pytest.raises(ValueError, match="needs a SignTranslatorProcessor as feature_extractor; got SignCTCProcessor"):
         pipeline(TASK, model=pipe.model, feature_extractor=processor)
+    other = SignTranslatorProcessor.train([["HELLO"]], ["hello"])
+    with pytest.raises(ValueError, match=r"model has \d+ glosses, the processor 5; they were not saved together"):
+        pipeline(TASK, model=pipe.model, feature_extractor=other)
     with pytest.raises((OSError, ValueError), match=r"signlang_transformer|Could not load model"):
         pipeline(TASK, model=str(save_tiny_model(tmp_path / "isolated", layout="isl-48")))

@@ -62,7 +62,7 @@ def test_text(models, rows):
 
 
 def test_command(models, rows, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")  # the title of the table names a long path
+    monkeypatch.setattr("signlang_hf.cli.output.width", 200)  # the title of the table names a long path
     pytest.importorskip("sacrebleu")
     (tmp_path / "data").mkdir()
     rows.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")

@@ -304,14 +304,14 @@ def test_what_is_written_agrees_with_what_was_measured(trained_ensemble, ensembl
 def test_another_booster_costs_no_training(trained_ensemble, ensembles, tmp_path, monkeypatch):
     shutil.copytree(trained_ensemble.folder, tmp_path / "run")
     monkeypatch.setattr(isolated.Trainer, "train", lambda *given, **named: pytest.fail("it was trained again"))
-    vote = ensembles.run(tmp_path / "run", booster='{"enabled": false}')["test"]
+    vote = ensembles.one(tmp_path / "run", booster='{"enabled": false}')
     assert vote.members == trained_ensemble.members and vote.training == trained_ensemble.training
     assert vote.stack["weights"] == trained_ensemble.stack["weights"] and vote.stack["num_trees"] == 0
     assert not (tmp_path / "run/booster.ubj").exists()
-    focal = ensembles.run(
+    focal = ensembles.one(
         tmp_path / "run", booster=BOOSTER.replace("{", '{"objective": "focal", "class_weights": true, ', 1)
     )
-    assert focal["test"].stack["num_trees"] == 4 and (tmp_path / "run/booster.ubj").is_file()
+    assert focal.stack["num_trees"] == 4 and (tmp_path / "run/booster.ubj").is_file()
 
 
 def test_an_interrupted_ensemble_goes_on(ensembles, trained_ensemble, tmp_path, monkeypatch):
@@ -327,7 +327,7 @@ def test_an_interrupted_ensemble_goes_on(ensembles, trained_ensemble, tmp_path, 
         "train",
         lambda self, **given: (again.append(Path(self.args.output_dir).name), train(self, **given)),
     )
-    result = ensembles.run(run)["test"]
+    result = ensembles.one(run)
     assert again == ["without-2"]
     assert result.metrics == trained_ensemble.metrics
     # Trained anew beside other processes, sums come in another order; a fit amplifies that, and one of the 32 clips may fall over.
@@ -337,14 +337,14 @@ def test_an_interrupted_ensemble_goes_on(ensembles, trained_ensemble, tmp_path, 
 
 def test_an_equal_vote_needs_no_inner_folds(ensembles, tmp_path, monkeypatch):
     monkeypatch.setattr(stacking, "_out_of_fold", lambda *given: pytest.fail("nobody has to answer out of fold"))
-    result = ensembles.run(tmp_path, inner_folds=0, num_train_epochs=1)["test"]
+    result = ensembles.one(tmp_path, inner_folds=0, num_train_epochs=1)
     assert result.stack == {} and result.metrics["n"] == 16
     assert AutoModelForVideoClassification.from_pretrained(tmp_path).config.member_weights == [0.5, 0.5]
 
 
 def test_calibration_and_no_test_split(ensembles, tmp_path):
     one = {"members": [ensembles.file("near")], "num_train_epochs": 1, "inner_folds": 3}
-    result = ensembles.run(tmp_path, ensembles.tiny.all_train, validation_size=0.25, calibrate=True, **one)["test"]
+    result = ensembles.one(tmp_path, ensembles.tiny.all_train, validation_size=0.25, calibrate=True, **one)
     assert result.metrics == result.baseline == {} and set(result.stack["accuracy"]) == {"near", "ensemble"}
     config = AutoModelForVideoClassification.from_pretrained(tmp_path).config
     assert config.unknown_threshold == result.calibration["unknown_threshold"] > 0
