@@ -73,7 +73,7 @@ def read_table(
             f"{_SEPARATORS[separator]}; save the table with {_SEPARATORS[separator]}."
         )
     header, lines = _cells(path, text, separator)
-    missing = [name for name in columns if name not in header]
+    missing = [name for name in dict.fromkeys(columns) if name not in header]
     if missing:
         raise ValueError(
             f"{path}, line 1: the column {' and '.join(missing)} is missing; the table has {', '.join(header)}."

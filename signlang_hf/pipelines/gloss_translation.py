@@ -50,6 +50,16 @@ class GlossTranslationPipeline(SignPipeline):
     arguments = (*GENERATION, "copy_unknown")
     needs = ("SignTranslatorProcessor", "source_vocabulary")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config, processor = self.model.config, self.feature_extractor
+        for what, size, known in (
+            ("glosses", getattr(config, "source_vocab_size", None), len(processor.source_vocabulary)),
+            ("words", getattr(config, "vocab_size", None), processor.target_vocabulary_size),
+        ):
+            if size is not None and size != known:
+                raise ValueError(f"The model has {size} {what}, the processor {known}; they were not saved together.")
+
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         inputs = list(inputs) if isinstance(inputs, tuple) else inputs
         if isinstance(inputs, list) and not self._is_many(inputs):

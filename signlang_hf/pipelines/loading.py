@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,16 @@ def load_translation_pipeline(recognizer: str, translator: str) -> Any:
 
     first = model_for("continuous-sign-recognition", recognizer)
     second = model_for("gloss-translation", translator)
-    processor = SignTranslationProcessor(
-        recognizer=loaded(first, lambda: AutoFeatureExtractor.from_pretrained(first)),
-        translator=loaded(second, lambda: AutoFeatureExtractor.from_pretrained(second)),
-    )
+    members = {
+        "recognizer": loaded(first, lambda: AutoFeatureExtractor.from_pretrained(first)),
+        "translator": loaded(second, lambda: AutoFeatureExtractor.from_pretrained(second)),
+    }
     both = f"The pair of {first} and {second}"
     model = loaded(both, lambda: SignTranslationModel.from_recognizer_translator_pretrained(first, second))
-    return pipeline("sign-translation", model=model, feature_extractor=processor)
+    with warnings.catch_warnings():  # the model has named the glosses that the translator does not know
+        warnings.simplefilter("ignore")
+        processor = SignTranslationProcessor(**members)
+    return loaded(both, lambda: pipeline("sign-translation", model=model, feature_extractor=processor))
 
 
 def checked_folder(model: str) -> str:
