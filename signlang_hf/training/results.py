@@ -209,7 +209,11 @@ def comparison_table(rows: Iterable[ResultRow]) -> str:
     columns = list(dict.fromkeys((row.metric, row.split) for row in rows))
     cells = {(row.model, row.metric, row.split): row for row in rows}
     first = {model: cells.get((model, *columns[0])) for model in dict.fromkeys(row.model for row in rows)}
-    models = sorted(first, key=lambda model: -1.0 if first[model] is None else first[model].value, reverse=True)
+    fewer_is_better = unit_of(columns[0][0]) == "open rate"  # of errors
+    worst = math.inf if fewer_is_better else -math.inf
+    models = sorted(
+        first, key=lambda model: worst if first[model] is None else first[model].value, reverse=not fewer_is_better
+    )
     (common, times), *_ = Counter(split for _, split in columns).most_common(1)
     if times == 1:
         common = ""

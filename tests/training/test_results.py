@@ -182,6 +182,12 @@ def test_comparison_has_one_line_a_model_best_first():
         comparison_table([])
 
 
+def test_comparison_puts_fewest_errors_first():
+    rows = [replace(ROW, model=model, metric="wer", value=value) for model, value in (("b", 1.2), ("a", 0.3))]
+    lines = comparison_table([*rows, replace(ROW, model="unmeasured", metric="macro_f1", value=0.5)]).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| a", "| b", "| unmeasured"]
+
+
 def test_comparison_names_one_metric_once():
     mirrored = replace(ROW, split="mirrored", value=0.5, spread=None)
     head, _, *rest = comparison_table([ROW, mirrored]).splitlines()
