@@ -86,6 +86,11 @@ class LiveSentences(LiveStream["LiveGloss | LiveSentence"]):
         # Here, because this package may be imported while the models' own import is under way.
         from ..models.ctc.processing_stream import StreamingRecognizer
 
+        if not isinstance(pipe, (ContinuousSignRecognitionPipeline, SignTranslationPipeline)):
+            raise ValueError(
+                "Live sentences need a pipeline of continuous-sign-recognition or sign-translation; "
+                f"this one is of {getattr(pipe, 'task_name', type(pipe).__name__)}."
+            )
         super().__init__(pipe, rule or SENTENCE_RULE)
         *_, said = pipe._sanitize_parameters(**arguments)
         self._translator = pipe.translator if isinstance(pipe, SignTranslationPipeline) else None

@@ -303,6 +303,9 @@ def test_a_member_that_is_missing_or_another_is_named(saved, tmp_path):
     (tmp_path / "other" / "recognizer" / "config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"config\.json of the recognizer is missing"):
         SignTranslationModel.from_pretrained(tmp_path / "other")
+    for swapped in (("translator", "recognizer"), ("recognizer", "recognizer")):
+        with pytest.raises(ValueError, match=r"cannot be the \w+: it is no model for AutoModelFor\w+\.$"):
+            SignTranslationModel.from_recognizer_translator_pretrained(*(saved / name for name in swapped))
     first, second = processors()
     with pytest.raises(ValueError, match="has no 'source_vocabulary'"):
         SignTranslationProcessor(first, first)

@@ -142,6 +142,8 @@ def test_settings_that_cannot_be_used(live, folder, tmp_path):
         live(sign(1, 2), beam_size=0)
     with pytest.raises(TypeError, match="does not know top_k"):
         live(sign(1, 2), top_k=3)
+    with pytest.raises(ValueError, match=r"need a pipeline of continuous-.*; this one is of gloss-translation\."):
+        LiveSentences(pipeline("gloss-translation", model=str(save_tiny_translator(tmp_path / "translator"))))
     with pytest.raises(ValueError, match="stream needs a clock"):
         own_clock = pipeline(
             "continuous-sign-recognition", model=str(save_tiny_recognizer(tmp_path, target_fps=None)),

@@ -128,7 +128,13 @@ class SignTranslationModel(PreTrainedModel):
                 if processors[name] is None:
                     raise ValueError(f"The {name} is given as a model; give its processor as {name}_processor too.")
                 continue
-            models[name] = auto.from_pretrained(os.fspath(given), **settings)
+            try:
+                models[name] = auto.from_pretrained(os.fspath(given), **settings)
+            except ValueError as error:
+                if "Unrecognized configuration class" not in str(error):
+                    raise
+                # instead of a list of all the configurations that transformers knows
+                raise ValueError(f"{given} cannot be the {name}: it is no model for {auto.__name__}.") from None
             if processors[name] is None:
                 processors[name] = AutoFeatureExtractor.from_pretrained(
                     os.fspath(given),
