@@ -61,8 +61,7 @@ def test_text(models, rows):
     assert evaluate_sentences(pipe, pairs, num_beams=1)["bleu"] == pytest.approx(100)
 
 
-def test_command(models, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr("signlang_hf.cli.output.width", 200)  # the title of the table names a long path
+def test_command(models, rows, tmp_path):
     pytest.importorskip("sacrebleu")
     (tmp_path / "data").mkdir()
     rows.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
@@ -73,8 +72,8 @@ def test_command(models, rows, tmp_path, monkeypatch):
         assert result.exit_code == 0, result.output
         found = json.loads(result.stdout)
         assert 0 < found["wer"] < 1 and 0 <= found["bleu"] <= 100 and found["n"] == 3
-        table = CliRunner().invoke(app, words)
-        assert f"{100 * found['wer']:.1f} %" in table.stdout and "(3 sentences)" in table.stdout.replace("\n", " ")
+        table = " ".join(CliRunner().invoke(app, words).stdout.split())  # a title with a long path fills several lines
+        assert f"{100 * found['wer']:.1f} %" in table and "(3 sentences)" in table
     finally:
         logging.set_verbosity(verbosity)
         logging.enable_progress_bar()
