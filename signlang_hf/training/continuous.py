@@ -174,7 +174,7 @@ def error_rates(
 ) -> dict[str, float]:
     """What :func:`~signlang_hf.metrics.gloss_wer.gloss_wer.gloss_wer` measures, its rate called ``name``; case is ignored."""
     found = gloss_wer(predictions, references, ignore_case=True)
-    return {key.replace("wer", name) if key.startswith("wer") else key: value for key, value in found.items()}
+    return {key.replace("wer", name): value for key, value in found.items()}
 
 
 def sentence_augmenter(data_args: DataArguments, chance: bool) -> Augmenter | None:
@@ -280,7 +280,7 @@ def continuous_task(error_rate: str = "wer") -> Task:
     """The task for :func:`.cross_validation.train_many`; ``error_rate`` as in :class:`ContinuousArguments`."""
     return Task(
         train_continuous,
-        (error_rate, "sentence_accuracy"),
+        (error_rate, f"mean_sample_{error_rate}", "substitutions", "deletions", "insertions", "sentence_accuracy"),
         {error_rate.replace("_", " "): error_rate, "whole sentences": "sentence_accuracy"},
         lambda result: {f"signlang_ctc, {GREEDY}": result.baseline} if result.baseline else {},
     )

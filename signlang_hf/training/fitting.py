@@ -170,9 +170,14 @@ def run_settings(
         **vars(model_args),
         "augment": data_args.augment,
         # An argument that is off, and one that this version of transformers does not have, are the same.
-        **{key: str(getattr(value, "value", value)) for key, value in training.items() if value},
+        **{key: _written(getattr(value, "value", value)) for key, value in training.items() if value},
         **{f"clips of {name}": digest(split) for name, split in splits.items()},
     }
+
+
+def _written(value: Any) -> str:
+    """A setting as text; 40 epochs are 40 epochs, whether a file or the command line says so."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def open_run(args: FittingArguments, settings: Mapping[str, Any]) -> bool:

@@ -229,7 +229,7 @@ def test_mistakes_end_in_one_sentence(tiny_signs, monkeypatch, tmp_path, changes
             "num_hidden_layers was [1, 2], is [1, 2, 3]",
         ),
         ({"space": json.dumps(SPACE | {"learning_rate": [0.1]})}, "space.learning_rate was None, is [0.1]"),
-        ({"num_train_epochs": 5}, "num_train_epochs was 2.0, is 5.0"),
+        ({"num_train_epochs": 5}, "num_train_epochs was 2, is 5"),
     ],
 )
 def test_a_search_resumed_with_another_space_is_refused_in_one_sentence(tiny_signs, tuned, changes, said):
