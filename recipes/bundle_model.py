@@ -1,7 +1,7 @@
 """Train a model that comes with the package, and put it on the package's shelf.
 
-    accelerate launch recipes/bundle_model.py --config recipes/configs/dgs30_bundled.yaml --data_dir DGS
-    accelerate launch recipes/bundle_model.py --config recipes/configs/fingerspelling_bundled.yaml
+    accelerate launch recipes/bundle_model.py --name dgs30 --config recipes/configs/dgs30_openset.yaml --data_dir DGS --folds 1
+    accelerate launch recipes/bundle_model.py --name fingerspelling --config recipes/configs/fingerspelling_transformer.yaml
 
 takes the arguments of ``train_isolated.py`` and ``--name``. It trains on the dataset's own splits or, where there is no test split,
 on the one fold that ``--cross_validate stratified --folds 1`` names; the card states the accuracy on clips that were held out, and
@@ -10,9 +10,7 @@ on the one fold that ``--cross_validate stratified --folds 1`` names; the card s
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,36 +18,21 @@ from rich.console import Console
 
 from signlang_hf import pretrained
 from signlang_hf.data.leaks import LeakError
-from signlang_hf.landmarks.files import atomic_write
 from signlang_hf.training.arguments import DataArguments, parse
 from signlang_hf.training.cards import launch_command, save_training_card
-from signlang_hf.training.checkpoints import write_json
 from signlang_hf.training.cross_validation import run_arguments
 from signlang_hf.training.isolated import train_isolated
+from signlang_hf.training.shelf import BundleArguments, put_on_shelf
 from signlang_hf.training.splits import load_folds, load_splits, refuse_leaks
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-MAX_BYTES = 5_000_000
-"""What a model may weigh, all files together."""
-
 console = Console()
-
-
-@dataclass
-class BundleArguments:
-    """Where it goes."""
-
-    name: str | None = field(
-        default=None, metadata={"help": "Short name of the model, and of its folder on the shelf."}
-    )
 
 
 def main(argv: list[str] | None = None) -> Path:
     model_args, data_args, args, bundle = parse(argv, BundleArguments)
-    if not bundle.name or not bundle.name.isidentifier():
-        raise ValueError(f"name is {bundle.name!r}; give the model a short one of letters and digits, such as dgs30.")
     fold, splits = held_out(data_args, args.seed)
     if "test" not in splits:
         raise ValueError(
@@ -81,29 +64,6 @@ def held_out(data_args: DataArguments, seed: int) -> tuple[str, DatasetDict]:
         raise ValueError("A bundled model is one fold of a cross-validation; name it, for example --folds 1.")
     (found,) = load_folds(data_args)
     return found
-
-
-def put_on_shelf(folder: Path, name: str) -> Path:
-    """Copy a trained model's weights, settings and card; its code stays behind.
-
-    Raises:
-        ValueError: it is larger than a package should carry.
-    """
-    size = sum((folder / file).stat().st_size for file in ("model.safetensors", "config.json", "README.md"))
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"{folder} weighs {size / 1e6:.1f} MB; a model that comes with the package may have {MAX_BYTES / 1e6:g}."
-        )
-    shelf = pretrained.FOLDER / name
-    shelf.mkdir(exist_ok=True)
-    for file in folder.glob("*config.json"):
-        settings = json.loads(file.read_text(encoding="utf-8"))
-        settings.pop("auto_map", None)
-        write_json(shelf / file.name, settings)
-    for file in ("README.md", "model.safetensors"):
-        content = (folder / file).read_bytes()
-        atomic_write(shelf / file, lambda stream, content=content: stream.write(content))
-    return shelf
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ WORDS = {"BOOK": "the book", "DRINK": "drinks", "HOUSE": "a house", "THANKS": "t
 SIGNERS = ("anna", "ben", "cleo")
 FRAMES = 8  # of a sign
 CTC, TRANSLATOR = ROOT / "recipes" / "train_ctc.py", ROOT / "recipes" / "train_translator.py"
+BUNDLE = ROOT / "recipes" / "bundle_sentences.py"
 CTC_FLAGS = {
     "dataset": "landmark_sentences",
     "model": '{"hidden_size": 24, "num_hidden_layers": 2, "num_recurrent_layers": 1, "hidden_dropout": 0.1}',
@@ -113,7 +114,7 @@ class TinySentences:
         """Train in this process: what the recipe's ``main`` returns."""
         import datasets
 
-        flags = CTC_FLAGS if recipe == CTC else TRANSLATOR_FLAGS
+        flags = TRANSLATOR_FLAGS if recipe == TRANSLATOR else CTC_FLAGS
         words = words_of({**flags, "data_dir": self.data, "output_dir": output_dir, **changes})
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(datasets.config, "HF_DATASETS_CACHE", self.cache)

@@ -70,6 +70,34 @@ def save_translation_card(
     )  # fmt: skip
 
 
+def save_pair_card(
+    folder: Path,
+    recognizer: ContinuousResult,
+    data_args: DataArguments,
+    args: FittingArguments,
+    splits: DatasetDict,
+    command: str,
+    rows: Sequence[ResultRow],
+    **facts: Any,
+) -> Path:
+    """Write ``README.md`` beside a recogniser and a translator that were saved as one into ``folder``.
+
+    ``recognizer``, its arguments and ``splits`` are those of the first stage, ``rows`` are measured on both in a row.
+    """
+    glosses = recognizer.trainer.processing_class.glosses
+    return _save(
+        replace(recognizer, folder=folder), data_args, args, splits, command, rows,
+        task="sign-translation",
+        pipeline_tag="video-text-to-text",
+        auto_class="AutoModelForSeq2SeqLM",
+        summary=f"Reads the glosses of a signed sentence, {len(glosses)} of them, off landmarks or video, and writes the sentence that "
+        "they make.",
+        labels=glosses,
+        more={},
+        **facts,
+    )  # fmt: skip
+
+
 def _save(
     result: RunResult,
     data_args: DataArguments,
@@ -98,4 +126,4 @@ def _save(
     )
 
 
-__all__ = ["save_continuous_card", "save_translation_card"]
+__all__ = ["save_continuous_card", "save_pair_card", "save_translation_card"]

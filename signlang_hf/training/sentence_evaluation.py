@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..metrics.gloss_wer.gloss_wer import gloss_wer
 from ..metrics.translation.translation import translation_scores
+from .results import ResultRow
 from .sentences import require_columns
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ def evaluate_sentences(pipe: Any, rows: Dataset, *, batch_size: int = 16, **argu
     Returns:
         What :func:`~signlang_hf.metrics.gloss_wer.gloss_wer.gloss_wer` (case is ignored) and
         :func:`~signlang_hf.metrics.translation.translation.translation_scores` measure (case is ignored for a model that writes lower
-        case alone); ``n`` sentences.
+        case alone), ``text_accuracy``, the share of texts that are right to the letter, and ``n`` sentences.
 
     Raises:
         ValueError: rows without what the pipeline reads or is measured on, or none at all.
@@ -46,5 +50,31 @@ def evaluate_sentences(pipe: Any, rows: Dataset, *, batch_size: int = 16, **argu
     if "text" in columns:
         processor = getattr(pipe.feature_extractor, "translator", pipe.feature_extractor)
         lower = getattr(processor, "lowercase", False)
-        found |= translation_scores([answer["text"] for answer in answers], list(rows["text"]), lowercase=lower)
+        said, texts = [answer["text"] for answer in answers], list(rows["text"])
+        found |= translation_scores(said, texts, lowercase=lower)
+        found["text_accuracy"] = text_accuracy(said, texts, lower)
     return found
+
+
+def text_accuracy(predictions: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
+    """Share of texts that are right to the letter; white space, and on request case, are ignored."""
+    pairs = [
+        (one.lower(), other.lower()) if lowercase else (one, other) for one, other in zip(predictions, references)
+    ]
+    return float(np.mean([one.split() == other.split() for one, other in pairs]))
+
+
+def pair_rows(
+    found: dict[str, Any], model: str, command: str, error_rate: str = "wer", seeds: tuple[int, ...] = ()
+) -> list[ResultRow]:
+    """Result rows of a recogniser and a translator in a row on a test split.
+
+    Args:
+        found: what :func:`evaluate_sentences` measured.
+        model, command, seeds: see :class:`~signlang_hf.training.results.ResultRow`.
+        error_rate: what the rate of wrong glosses is called, ``letter_error_rate`` of spelled words.
+    """
+    values = {error_rate: found["wer"], "gloss_sentence_accuracy": found["sentence_accuracy"]}
+    values |= {name: found[name] for name in ("text_accuracy", "bleu", "chrf")}
+    shared = {"n": found["n"], "command": command, "seeds": seeds}
+    return [ResultRow(model, split="test", metric=name, value=float(value), **shared) for name, value in values.items()]

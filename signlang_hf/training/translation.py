@@ -44,6 +44,7 @@ from .fitting import RunResult, Task, account, check_trackers, fit, open_run, re
 from .reports import learning_curve
 from .retrieval import nearest_texts
 from .sentence_arguments import TranslationTrainingArguments, TranslatorArguments
+from .sentence_evaluation import text_accuracy
 from .sentences import (
     PREDICTIONS,
     SentenceCollator,
@@ -194,8 +195,7 @@ def scores(predictions: Sequence[str], references: Sequence[str], lowercase: boo
     """What :func:`~signlang_hf.metrics.translation.translation.translation_scores` measures, and ``sentence_accuracy``, the share of texts
     that are right to the letter. A model that writes lower case alone is compared in lower case, which SacreBLEU's signature says."""
     found = translation_scores(list(predictions), list(references), lowercase=lowercase)
-    pairs = [(one.lower(), other.lower()) if lowercase else (one, other) for one, other in zip(predictions, references)]
-    return found | {"sentence_accuracy": float(np.mean([one.split() == other.split() for one, other in pairs]))}
+    return found | {"sentence_accuracy": text_accuracy(predictions, references, lowercase)}
 
 
 @torch.inference_mode()

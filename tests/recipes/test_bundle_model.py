@@ -60,9 +60,7 @@ def test_what_cannot_be_bundled_is_said(tiny_signs, tmp_path, shelf, change, mes
 
 
 def test_a_model_that_is_too_large_stays_off_the_shelf(tiny_signs, tmp_path, shelf, monkeypatch):
-    from tiny_signs import load_recipe
-
-    monkeypatch.setattr(load_recipe(RECIPE), "MAX_BYTES", 1000)
+    monkeypatch.setattr("signlang_hf.training.shelf.MAX_BYTES", 1000)
     with pytest.raises(ValueError, match=r"a model that comes with the package may have 0\.001"):
         tiny_signs.main(flags(tiny_signs.signs, tmp_path / "out", name="letters"), RECIPE)
     assert not list(shelf.iterdir())

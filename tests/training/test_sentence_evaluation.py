@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from signlang_hf.cli import app
 from signlang_hf.data.rows import landmark_features, to_row
-from signlang_hf.training.sentence_evaluation import evaluate_sentences
+from signlang_hf.training.sentence_evaluation import evaluate_sentences, text_accuracy
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,10 @@ def test_text(models, rows):
     )
     found = evaluate_sentences(pipe, pairs, batch_size=2)
     assert found["bleu"] == pytest.approx(100) and "case:lc" in found["signature"] and "wer" not in found
+    assert found["text_accuracy"] == 1
     assert evaluate_sentences(pipe, pairs, num_beams=1)["bleu"] == pytest.approx(100)
+    assert text_accuracy(["a  b", "A", "c"], ["a b", "a", "d"]) == pytest.approx(1 / 3)
+    assert text_accuracy(["a  b", "A", "c"], ["a b", "a", "d"], lowercase=True) == pytest.approx(2 / 3)
 
 
 def test_command(models, rows, tmp_path):
