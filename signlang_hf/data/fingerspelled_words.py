@@ -12,6 +12,8 @@ Design decisions:
   validation: a hard and honest test, because alphabets differ.
 * The 2342 words are this library's own list (given names, places, everyday words; ``facts/spelled_words.txt``, CC0), of 2 to
   13 letters. A quarter of them is for testing, a tenth for validation. ``words`` spells a list of one's own instead.
+* ``invented`` adds words that do not exist to the training split, made of the letter triples of its real ones: with 1500 words alone a
+  translator learns these by heart and bends every other one towards them. Validation and test words are real.
 * Rows go through the split's words in turn, each spelled in a language drawn at random of those that have its letters (``lls``
   and ``tsm`` have no Q, W and X): 500 test sentences are 500 different words.
 * Letters may stand still for :data:`HOLD` seconds at either side, which makes about three letters a second: what a careful
@@ -49,16 +51,19 @@ class FingerspelledWordsConfig(GeneratedConfig):
     """``unseen``: what training does not show of the test split, ``"words"`` or ``"language"`` (and words).
 
     ``test_language`` and ``dev_language`` are left out by the latter; without ``dev_language`` it is the next one. ``words``: a
-    list of one's own; empty for the library's.
+    list of one's own; empty for the library's. ``invented``: words made up for the training split.
     """
 
     unseen: str = UNSEEN[0]
     test_language: str = LANGUAGES[0]
     dev_language: str | None = None
     words: Sequence[str] = ()
+    invented: int = 0
 
     def check(self) -> None:
         super().check()
+        if not isinstance(self.invented, int) or isinstance(self.invented, bool) or self.invented < 0:
+            raise ValueError(f"invented is {self.invented!r}; it must be a whole number that is not negative.")
         if self.unseen not in UNSEEN:
             raise ValueError(f"unseen is {self.unseen!r}; choose one of {', '.join(UNSEEN)}.")
         for option in ("test_language", "dev_language"):
@@ -82,7 +87,7 @@ class FingerspelledWords(GeneratedBuilder):
     """Words as ``isl-48`` landmarks (arms and hands, image units), with ``glosses``, ``text`` and ``signer`` = sign language.
 
     Configurations: ``unseen_words`` (default) and ``unseen_language``. Options: ``test_language`` (``"ase"``), ``dev_language``,
-    ``words``, ``train_sentences`` (3000), ``validation_sentences`` (300), ``test_sentences`` (500) and ``seed`` (0).
+    ``words``, ``invented`` (0), ``train_sentences`` (3000), ``validation_sentences`` (300), ``test_sentences`` (500) and ``seed`` (0).
     ``data_dir`` names a copy of the lexicon folder; without it the installed package's own is read.
     """
 
@@ -130,7 +135,10 @@ class FingerspelledWords(GeneratedBuilder):
         for row in self.lexicon:
             if row["language"] in self.config.languages[part]:
                 alphabets.setdefault(row["language"], {})[row["letter"]] = self.letter(row)
-        words = split_words(self.config.words or spelled_words(), self.config.seed)[part]
+        every = self.config.words or spelled_words()
+        words = split_words(every, self.config.seed)[part]
+        if part == "train" and self.config.invented:
+            words = words + invent_words(words, self.config.invented, self.config.seed, known=every)
         pool = []
         for word in words:
             able = [
@@ -189,3 +197,34 @@ def split_words(words: Sequence[str], seed: int) -> dict[str, list[str]]:
     return {
         "test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :],
     }  # fmt: skip
+
+
+def invent_words(words: Sequence[str], count: int, seed: int, known: Sequence[str] = ()) -> list[str]:
+    """``count`` different words that are none of ``known``: a walk over the letters in which each follows the two before it as often as
+    it does in ``words`` (Shannon 1948, section 3).
+
+    Raises:
+        ValueError: so few words cannot be put together to so many new ones.
+    """
+    follows: dict[str, list[str]] = {}
+    for word in words:
+        marked = f"^^{word}$"
+        for end in range(2, len(marked)):
+            follows.setdefault(marked[end - 2 : end], []).append(marked[end])
+    rng = np.random.default_rng(seed)
+    longest = max(map(len, words), default=0)
+    taken, invented = {*words, *known}, []
+    for _ in range(100 * count):
+        if len(invented) == count:
+            return invented
+        word = "^^"
+        while word[-1] != "$":
+            choices = follows[word[-2:]]
+            word += choices[rng.integers(len(choices))]
+        word = word[2:-1]
+        if 2 <= len(word) <= longest and word not in taken:
+            taken.add(word)
+            invented.append(word)
+    if len(invented) == count:
+        return invented
+    raise ValueError(f"invented is {count}, but the {len(words)} training words give only {len(invented)} new ones.")

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from signlang_hf.data import load_dataset
-from signlang_hf.data.fingerspelled_words import FingerspelledWords, check_words, spelled_words, split_words
+from signlang_hf.data.fingerspelled_words import (
+    FingerspelledWords,
+    check_words,
+    invent_words,
+    spelled_words,
+    split_words,
+)
 from signlang_hf.data.fingerspelling import LANGUAGES, read_lexicon
 from signlang_hf.data.rows import to_sequence
 from signlang_hf.landmarks import load_landmarks
@@ -94,6 +100,8 @@ def test_a_word_is_spelled_only_where_its_letters_are():
         ({"dev_language": "ase"}, "ase cannot be the test and the validation language"),
         ({"words": ["good", "naïve"]}, "'naïve' cannot be spelled"),
         ({"words": ["one", "two"]}, "No word of the validation split can be spelled"),
+        ({"invented": -1}, "invented is -1; it must be a whole number that is not negative"),
+        ({"words": [f"b{a}d" for a in "aeiouy"] * 2, "invented": 9}, "invented is 9, but the . training words give only 0"),
     ],
 )
 def test_options_that_cannot_be_are_named(cache_folder, options, message):
@@ -103,3 +111,22 @@ def test_options_that_cannot_be_are_named(cache_folder, options, message):
 
 def test_words_are_read_whatever_their_case():
     assert check_words(["Anna", "ANNA", "bob"]) == ("anna", "bob")
+
+
+def test_invented_words_are_new_and_have_the_habits_of_the_real_ones():
+    words = spelled_words()
+    parts = split_words(words, 0)
+    made = invent_words(parts["train"], 2000, seed=0, known=words)
+    assert len(set(made)) == 2000 and not {*made} & {*words}
+    assert made == invent_words(parts["train"], 2000, seed=0, known=words) != invent_words(words, 2000, seed=1)
+    assert made[:50] == invent_words(parts["train"], 50, seed=0, known=words)
+    habits = {f"^^{word}$"[i : i + 3] for word in parts["train"] for i in range(len(word) + 1)}
+    assert all(f"^^{word}$"[i : i + 3] in habits for word in made for i in range(len(word) + 1))
+
+
+def test_invented_words_are_for_training_alone():
+    builder = FingerspelledWords(invented=50)
+    plain = FingerspelledWords()
+    assert len(builder.pool("train")) == len(plain.pool("train")) + 50
+    for part in ("validation", "test"):
+        assert [word for word, _ in builder.pool(part)] == [word for word, _ in plain.pool(part)]
