@@ -140,6 +140,9 @@ def test_noise_is_that_of_a_recogniser():
     assert len(said) / len(glosses) == pytest.approx(1.0, abs=0.01)  # as many left out as inserted
     assert misread(["A"], 0.999, known, np.random.default_rng(3)) != []
     assert misread(glosses, 0.0, known, rng) == glosses
+    twice = ["A", "A", "B"] * 5000
+    assert misread(twice, 0.0, known, rng) == twice
+    assert (len(twice) - len(misread(twice, 1e-9, known, rng))) / 5000 == pytest.approx(0.3, abs=0.03)
 
 
 def test_noise_is_drawn_from_seed_epoch_and_row():
