@@ -57,7 +57,7 @@ app = typer.Typer(
 )
 
 # What cards of models measure, and how a table says it.
-_MEASURED = {"accuracy": "", "wer": " gloss errors", "letter_error_rate": " letter errors"}
+_MEASURED = {"accuracy": "", "wer": " gloss errors", "letter_error_rate": " letter errors", "text_accuracy": " texts right"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -441,16 +441,10 @@ def _facts(folder: Path) -> dict[str, Any]:
     from .hub import CardInfo
 
     info, card = CardInfo.from_folder(folder), ModelCard.load(folder / "README.md").data
-    processor = folder / "preprocessor_config.json"
-    settings = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else {}
-    task = "sign-translation" if "recognizer" in settings else "sign-recognition"
-    vocabulary = settings.get("recognizer", settings).get("vocabulary")  # after the blank and the unknown gloss
-    if vocabulary is not None and "recognizer" not in settings:
-        task = "continuous-sign-recognition"
     scores = {row.metric_name: row.metric_value for row in reversed(card.eval_results or ())}
     return {
-        "task": task,
-        "labels": list(info.labels) if vocabulary is None else vocabulary[2:],
+        "task": info.task,
+        "labels": list(info.labels),
         "parameters": info.parameters,
         "sign_languages": card.language or [],
         "licence": card.license,

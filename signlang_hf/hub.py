@@ -64,7 +64,7 @@ class TrainingData:
 
 @dataclass
 class CardInfo:
-    """What a model card says. :meth:`from_folder` fills in what a saved model says about itself.
+    """What a model card says. :meth:`from_folder` fills in what a saved model says about itself, its task included.
 
     Args:
         name: title of the card and name in ``model-index``.
@@ -137,8 +137,35 @@ class CardInfo:
         found["parameters"] = _parameters(folder)
         settings = next((_read_json(folder / name) for name in _PROCESSORS if (folder / name).is_file()), {})
         settings = settings.get("feature_extractor") or settings
+        found |= _of_sentences(settings)
+        settings = settings.get("recognizer", settings)
         found["preprocessing"] = {name: value for name, value in settings.items() if _is_telling(name, value)}
         return cls(**found | facts)
+
+
+def _of_sentences(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the processor's settings say of a model of sentences; nothing of one of single signs."""
+    if "source_vocabulary" in settings:
+        glosses = repr([gloss for gloss in settings["source_vocabulary"] if not gloss.startswith("<")][:3])
+        return {
+            "task": "gloss-translation", "pipeline_tag": "translation", "auto_class": "AutoModelForSeq2SeqLM",
+            "summary": "Writes a sentence of a spoken language for the glosses of a signed one.",
+            "example": glosses, "example_input": glosses,
+        }  # fmt: skip
+    vocabulary = settings.get("recognizer", settings).get("vocabulary")
+    if vocabulary is None:
+        return {}
+    glosses = vocabulary[2:]  # after the blank and the unknown gloss
+    reads = f"Reads the glosses of a signed sentence, {len(glosses)} of them, off landmarks or video"
+    if "recognizer" in settings:
+        return {
+            "task": "sign-translation", "pipeline_tag": "video-text-to-text", "auto_class": "AutoModelForSeq2SeqLM",
+            "summary": f"{reads}, and writes the sentence that they make.", "labels": glosses,
+        }  # fmt: skip
+    return {
+        "task": "continuous-sign-recognition", "pipeline_tag": "video-text-to-text", "auto_class": "AutoModelForCTC",
+        "summary": f"{reads}, each with its time.", "labels": glosses,
+    }  # fmt: skip
 
 
 @dataclass

@@ -30,16 +30,10 @@ def save_continuous_card(
     **facts: Any,
 ) -> Path:
     """Write ``README.md`` beside a recogniser of sentences; ``rows`` are its result rows, ``facts`` further fields of the card."""
-    glosses = result.trainer.processing_class.glosses
     reading = {f"decoder: {name}": value for name, value in result.decoding.items() if not isinstance(value, dict)}
     left_out = {f"clips left out, {why.replace('_', ' ')}": count for why, count in result.left_out.items() if count}
     return _save(
         result, data_args, args, splits, command, rows,
-        task="continuous-sign-recognition",
-        pipeline_tag="video-text-to-text",
-        auto_class="AutoModelForCTC",
-        summary=f"Reads the glosses of a signed sentence, {len(glosses)} of them, off landmarks or video, each with its time.",
-        labels=glosses,
         more={**reading, **left_out},
         **facts,
     )  # fmt: skip
@@ -55,17 +49,12 @@ def save_translation_card(
     **facts: Any,
 ) -> Path:
     """Write ``README.md`` beside a translator; ``rows`` are its result rows, ``facts`` further fields of the card."""
-    glosses = ["HELLO", "WORLD"] if not len(splits["train"]) else list(splits["train"][0]["glosses"])
+    glosses = repr(list(splits["train"][0]["glosses"])[:6])
     return _save(
         result, data_args, args, splits, command, rows,
-        task="gloss-translation",
-        pipeline_tag="translation",
-        auto_class="AutoModelForSeq2SeqLM",
-        summary="Writes a sentence of a spoken language for the glosses of a signed one.",
-        labels=(),
         more={**result.decoding.get("generate", {}), **{f"{name} signature": one for name, one in result.signatures.items()}},
-        example=repr(glosses[:6]),
-        example_input=repr(glosses[:6]),
+        example=glosses,
+        example_input=glosses,
         **facts,
     )  # fmt: skip
 
@@ -84,18 +73,7 @@ def save_pair_card(
 
     ``recognizer``, its arguments and ``splits`` are those of the first stage, ``rows`` are measured on both in a row.
     """
-    glosses = recognizer.trainer.processing_class.glosses
-    return _save(
-        replace(recognizer, folder=folder), data_args, args, splits, command, rows,
-        task="sign-translation",
-        pipeline_tag="video-text-to-text",
-        auto_class="AutoModelForSeq2SeqLM",
-        summary=f"Reads the glosses of a signed sentence, {len(glosses)} of them, off landmarks or video, and writes the sentence that "
-        "they make.",
-        labels=glosses,
-        more={},
-        **facts,
-    )  # fmt: skip
+    return _save(replace(recognizer, folder=folder), data_args, args, splits, command, rows, more={}, **facts)
 
 
 def _save(
