@@ -12,8 +12,9 @@ Design decisions:
   validation: a hard and honest test, because alphabets differ.
 * The 2342 words are this library's own list (given names, places, everyday words; ``facts/spelled_words.txt``, CC0), of 2 to
   13 letters. A quarter of them is for testing, a tenth for validation. ``words`` spells a list of one's own instead.
-* ``invented`` adds words that do not exist to the training split, made of the letter triples of its real ones: with 1500 words alone a
-  translator learns these by heart and bends every other one towards them. Validation and test words are real.
+* ``invented`` adds words that do not exist to the training split, made of the letter triples of its real ones: with real words alone a
+  translator learns these by heart and bends every other one towards them. Validation and test words are real. With
+  ``unseen="nothing"`` the training split has all words: for a translator that is to know them as a dictionary does.
 * Rows go through the split's words in turn, each spelled in a language drawn at random of those that have its letters (``lls``
   and ``tsm`` have no Q, W and X): 500 test sentences are 500 different words.
 * Letters may stand still for :data:`HOLD` seconds at either side, which makes about three letters a second: what a careful
@@ -39,16 +40,19 @@ from .fingerspelling import LANGUAGES, read_lexicon
 from .generated import VERSION, GeneratedBuilder, GeneratedConfig
 from .single_sign import Sign
 
-UNSEEN: tuple[str, ...] = ("words", "language")
+UNSEEN: tuple[str, ...] = ("words", "language", "nothing")
 SHARES = {"test": 0.25, "validation": 0.1}
 """Shares of the words; the rest is for training."""
 HOLD = 0.1
 _WORD = re.compile("[a-z]+")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_CONTEXTS = (0.75, 0.2, 0.05)  # how often a letter of an invented word follows two letters, one or none
 
 
 @dataclass
 class FingerspelledWordsConfig(GeneratedConfig):
-    """``unseen``: what training does not show of the test split, ``"words"`` or ``"language"`` (and words).
+    """``unseen``: what training does not show of the test split, ``"words"``, ``"language"`` (and words), or ``"nothing"``: all words are
+    in training, as in a dictionary.
 
     ``test_language`` and ``dev_language`` are left out by the latter; without ``dev_language`` it is the next one. ``words``: a
     list of one's own; empty for the library's. ``invented``: words made up for the training split.
@@ -76,7 +80,7 @@ class FingerspelledWordsConfig(GeneratedConfig):
     @property
     def languages(self) -> dict[str, tuple[str, ...]]:
         """Split → languages whose letters it is spelled with."""
-        if self.unseen == "words":
+        if self.unseen != "language":
             return dict.fromkeys(("train", "validation", "test"), LANGUAGES)
         dev = self.dev_language or LANGUAGES[(LANGUAGES.index(self.test_language) + 1) % len(LANGUAGES)]
         train = tuple(code for code in LANGUAGES if code not in (self.test_language, dev))
@@ -137,6 +141,8 @@ class FingerspelledWords(GeneratedBuilder):
                 alphabets.setdefault(row["language"], {})[row["letter"]] = self.letter(row)
         every = self.config.words or spelled_words()
         words = split_words(every, self.config.seed)[part]
+        if part == "train" and self.config.unseen == "nothing":
+            words = list(every)
         if part == "train" and self.config.invented:
             words = words + invent_words(words, self.config.invented, self.config.seed, known=every)
         pool = []
@@ -201,7 +207,7 @@ def split_words(words: Sequence[str], seed: int) -> dict[str, list[str]]:
 
 def invent_words(words: Sequence[str], count: int, seed: int, known: Sequence[str] = ()) -> list[str]:
     """``count`` different words that are none of ``known``: a walk over the letters in which each follows the two before it as often as
-    it does in ``words`` (Shannon 1948, section 3).
+    it does in ``words`` (Shannon 1948, section 3); now and then it follows the one before alone, or is any letter, because names do.
 
     Raises:
         ValueError: so few words cannot be put together to so many new ones.
@@ -210,21 +216,25 @@ def invent_words(words: Sequence[str], count: int, seed: int, known: Sequence[st
     for word in words:
         marked = f"^^{word}$"
         for end in range(2, len(marked)):
-            follows.setdefault(marked[end - 2 : end], []).append(marked[end])
+            for context in (marked[end - 2 : end], marked[end - 1]):
+                follows.setdefault(context, []).append(marked[end])
     rng = np.random.default_rng(seed)
     longest = max(map(len, words), default=0)
     taken, invented = {*words, *known}, []
     for _ in range(100 * count):
         if len(invented) == count:
-            return invented
+            break
         word = "^^"
-        while word[-1] != "$":
-            choices = follows[word[-2:]]
+        while word[-1] != "$" and len(word) < longest + 3:
+            contexts = (word[-reach:] for reach in range(rng.choice((2, 1, 0), p=_CONTEXTS), 0, -1))
+            choices = next((follows[context] for context in contexts if context in follows), _ALPHABET)
             word += choices[rng.integers(len(choices))]
         word = word[2:-1]
         if 2 <= len(word) <= longest and word not in taken:
             taken.add(word)
             invented.append(word)
-    if len(invented) == count:
-        return invented
-    raise ValueError(f"invented is {count}, but the {len(words)} training words give only {len(invented)} new ones.")
+    if len(invented) < count:
+        raise ValueError(
+            f"invented is {count}, but the {len(words)} training words give only {len(invented)} new ones."
+        )
+    return invented

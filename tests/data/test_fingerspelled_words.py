@@ -95,13 +95,13 @@ def test_a_word_is_spelled_only_where_its_letters_are():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"unseen": "signer"}, "unseen is 'signer'; choose one of words, language"),
+        ({"unseen": "signer"}, "unseen is 'signer'; choose one of words, language, nothing"),
         ({"test_language": "xyz"}, "test_language is the unknown language 'xyz'; known are ase"),
         ({"dev_language": "ase"}, "ase cannot be the test and the validation language"),
         ({"words": ["good", "naïve"]}, "'naïve' cannot be spelled"),
         ({"words": ["one", "two"]}, "No word of the validation split can be spelled"),
         ({"invented": -1}, "invented is -1; it must be a whole number that is not negative"),
-        ({"words": [f"b{a}d" for a in "aeiouy"] * 2, "invented": 9}, "invented is 9, but the . training words give only 0"),
+        ({"words": "ab ba aa bb cd dc ce ec fa af".split(), "invented": 700}, "invented is 700, but the . training words give"),
     ],
 )
 def test_options_that_cannot_be_are_named(cache_folder, options, message):
@@ -121,7 +121,8 @@ def test_invented_words_are_new_and_have_the_habits_of_the_real_ones():
     assert made == invent_words(parts["train"], 2000, seed=0, known=words) != invent_words(words, 2000, seed=1)
     assert made[:50] == invent_words(parts["train"], 50, seed=0, known=words)
     habits = {f"^^{word}$"[i : i + 3] for word in parts["train"] for i in range(len(word) + 1)}
-    assert all(f"^^{word}$"[i : i + 3] in habits for word in made for i in range(len(word) + 1))
+    triples = [f"^^{word}$"[i : i + 3] for word in made for i in range(len(word) + 1)]
+    assert 0.7 < np.mean([triple in habits for triple in triples]) < 0.95  # most, but any letters may meet
 
 
 def test_invented_words_are_for_training_alone():
@@ -130,3 +131,6 @@ def test_invented_words_are_for_training_alone():
     assert len(builder.pool("train")) == len(plain.pool("train")) + 50
     for part in ("validation", "test"):
         assert [word for word, _ in builder.pool(part)] == [word for word, _ in plain.pool(part)]
+    dictionary = FingerspelledWords(unseen="nothing")
+    assert {word for word, _ in dictionary.pool("train")} == {*spelled_words()}
+    assert [word for word, _ in dictionary.pool("test")] == [word for word, _ in plain.pool("test")]
