@@ -161,6 +161,8 @@ def test_wheel_holds_the_package_and_nothing_beside_it(wheel):
     expected = {path.relative_to(ROOT) for path in (ROOT / "signlang_hf").rglob("*.py")}
     expected |= {Path("signlang_hf/py.typed"), Path("signlang_hf/hub_cards/model_card.md.jinja")}
     expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "data" / "facts").iterdir()}
+    models = (ROOT / "signlang_hf" / "pretrained").rglob("*")
+    expected |= {path.relative_to(ROOT) for path in models if path.is_file() and path.suffix != ".pyc"}
     assert {path for path in expected if not (wheel / path).is_file()} == set()
     (info,) = wheel.glob("*.dist-info")
     metadata = (info / "METADATA").read_text(encoding="utf-8")
