@@ -25,6 +25,7 @@ from ..landmarks.augment import Augmenter
 from ..metrics.gloss_wer.gloss_wer import gloss_wer
 from ..models.ctc.processing_ctc import SignCTCProcessor, fold, gloss_vocabulary
 from ..pretrained import resolve
+from .alignment_pictures import ctc_picture
 from .arguments import DataArguments
 from .building import checked, loaded, new_processor, refuse_unknown, saved_processor
 from .checkpoints import RESULTS, write_json
@@ -63,6 +64,8 @@ logger = logging.get_logger(__name__)
 METRICS = ("wer", "sentence_accuracy")
 """What is measured on the validation split, besides the loss."""
 GREEDY = "greedy"
+EXAMPLE = "example.png"
+"""What the model sees in the first test clip."""
 
 
 class ContinuousTrainer(SimilarLengthsMixin, Trainer):
@@ -88,7 +91,7 @@ def train_continuous(
     """Train on ``train``, choose the model and the decoder on ``validation`` where it exists, report on ``test`` where it exists.
 
     Writes into ``args.output_dir``: the model with its processor, ``decoder.json``, ``language_model.arpa`` where the decoder has one,
-    ``results.json``, ``learning_curve.png`` and, with a test split, ``predictions.jsonl``. Resumes from the last whole checkpoint of
+    ``results.json``, ``learning_curve.png`` and, with a test split, ``predictions.jsonl`` and ``example.png``. Resumes from the last whole checkpoint of
     the same run; a run that is finished is read.
 
     Raises:
@@ -160,13 +163,19 @@ def _choose_and_test(
     if "test" not in splits:
         return
     references, log_probs = list(splits["test"]["glosses"]), read(splits["test"])
-    said = glosses_of(processor, load_decoder(processor, result.decoding, folder), log_probs)
+    decoder = load_decoder(processor, result.decoding, folder)
+    said = glosses_of(processor, decoder, log_probs)
     result.metrics = error_rates(said, references, model_args.error_rate)
     more = {}
     if result.decoding["method"] != GREEDY:
         more[GREEDY] = glosses_of(processor, Decoder(processor.vocabulary), log_probs)
         result.baseline = error_rates(more[GREEDY], references, model_args.error_rate)
     write_predictions(folder / PREDICTIONS, splits["test"]["id"], references, said, more)
+    rate = processor.target_fps and model.config.temporal_stride / processor.target_fps
+    ctc_picture(
+        log_probs[0], processor.vocabulary, folder / EXAMPLE, tokens=decoder(log_probs[0]).tokens, reference=references[0],
+        seconds_per_frame=rate, title=f"{splits['test'][0]['id']}, {result.decoding['method']}",
+    )  # fmt: skip
 
 
 def error_rates(

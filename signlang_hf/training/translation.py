@@ -37,6 +37,7 @@ from transformers import (
 from ..metrics.translation.translation import translation_scores
 from ..models.translator import SignTranslatorProcessor
 from ..pretrained import resolve
+from .alignment_pictures import alignment_picture, attention_of
 from .arguments import DataArguments
 from .building import checked, loaded, refuse_unknown, saved_processor
 from .checkpoints import RESULTS, write_json
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
 METRICS = ("bleu", "chrf", "sentence_accuracy")
 """What is measured on the validation split, besides the loss."""
 REPORTED = ("bleu", "bleu1", "bleu2", "bleu3", "chrf", "rouge_l", "sentence_accuracy")
+EXAMPLE = "example.png"
+"""Where the model looked for each word of the first test sentence."""
 _VALIDATION_SEED = 2**31
 _TRAIN_SETTINGS = ("level", "vocabulary_size", "minimum_count", "lowercase", "split_glosses")
 
@@ -109,7 +112,7 @@ def train_translation(
     """Train on ``train``, choose the model and how it writes on ``validation`` where it exists, report on ``test`` where it exists.
 
     Writes into ``args.output_dir``: the model with its processor and ``generation_config.json``, ``results.json``,
-    ``learning_curve.png`` and, with a test split, ``predictions.jsonl``. Resumes from the last whole checkpoint of the same run; a
+    ``learning_curve.png`` and, with a test split, ``predictions.jsonl`` and ``example.png``. Resumes from the last whole checkpoint of the same run; a
     run that is finished is read.
 
     Raises:
@@ -189,6 +192,8 @@ def _test(result: TranslationResult, splits: DatasetDict, args: TranslationTrain
     result.baselines = numbers
     more = {"greedy": said["greedy"]} if "greedy" in said else {}
     write_predictions(result.folder / PREDICTIONS, test["id"], list(test["text"]), said["model"], more)
+    looked = attention_of(model, processor, test["glosses"][0], **chosen)
+    alignment_picture(looked, result.folder / EXAMPLE, title=str(test["id"][0]))
 
 
 def scores(predictions: Sequence[str], references: Sequence[str], lowercase: bool) -> dict[str, Any]:

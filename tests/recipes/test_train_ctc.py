@@ -31,7 +31,7 @@ from signlang_hf.training.splits import load_folds, load_splits
 CONFIGURATIONS = sorted(path for path in (ROOT / "recipes/configs").glob("*.yaml") if "ctc" in path.stem.split("_"))
 WRITTEN = {
     "config.json", "model.safetensors", "preprocessor_config.json", "modeling_ctc.py", "README.md", "results.json",
-    "predictions.jsonl", "learning_curve.png", "decoder.json", "language_model.arpa", "trainer_state.json",
+    "predictions.jsonl", "learning_curve.png", "example.png", "decoder.json", "language_model.arpa", "trainer_state.json",
 }  # fmt: skip
 
 
@@ -81,12 +81,13 @@ def test_the_recipe_leaves_what_it_promises(trained_ctc):
     card = (folder / "README.md").read_text()
     index = yaml.safe_load(card.split("---\n")[1])["model-index"][0]
     measured = {one["name"]: one["value"] for entry in index["results"] for one in entry["metrics"]}
-    assert measured == {name: trained_ctc.metrics[name] for name in ("wer", "sentence_accuracy")}
+    assert measured == {name: trained_ctc.metrics[name] for name in ("wer", "mean_sample_wer", "sentence_accuracy")}
     assert {one["type"] for entry in index["results"] for one in entry["metrics"]} >= {"wer"}
     assert "signlang_ctc, greedy" in card and "continuous-sign-recognition" in card and "AutoModelForCTC" in card
     assert all(gloss in card for gloss in GLOSSES) and "landmark_sentences" in card
-    with Image.open(folder / "learning_curve.png") as picture:
-        assert min(picture.size) > 300
+    for name in ("learning_curve.png", "example.png"):
+        with Image.open(folder / name) as picture:
+            assert min(picture.size) > 300
 
 
 def test_the_pipeline_reads_as_the_recipe_did(trained_ctc):

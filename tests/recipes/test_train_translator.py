@@ -22,7 +22,7 @@ CONFIGURATIONS = sorted(
 )
 WRITTEN = {
     "config.json", "model.safetensors", "preprocessor_config.json", "generation_config.json", "README.md", "results.json",
-    "predictions.jsonl", "learning_curve.png", "trainer_state.json",
+    "predictions.jsonl", "learning_curve.png", "example.png", "trainer_state.json",
 }  # fmt: skip
 
 

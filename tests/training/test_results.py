@@ -146,6 +146,7 @@ def test_numbers_are_shown_in_their_unit(metric, value, spread, shown):
 
 
 def test_units_follow_from_names():
+    assert {unit_of(name) for name in ("substitutions", "deletions", "insertions")} == {"number"}
     assert [unit_of(name) for name in ("top1", "macro_f1", "wer", "chrf", "start_speedup", "rms_px")] == [
         "rate", "rate", "open rate", "score", "times", "px"
     ]  # fmt: skip
