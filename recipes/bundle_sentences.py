@@ -45,7 +45,8 @@ class SentenceBundleArguments(BundleArguments):
     """Where it goes, and what goes with it."""
 
     translator: str | None = field(
-        default=None, metadata={"help": "YAML file for train_translator.py: the translator that is joined to the recogniser."}
+        default=None,
+        metadata={"help": "YAML file for train_translator.py: the translator that is joined to the recogniser."},
     )
 
 

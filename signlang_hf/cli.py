@@ -57,7 +57,12 @@ app = typer.Typer(
 )
 
 # What cards of models measure, and how a table says it.
-_MEASURED = {"accuracy": "", "wer": " gloss errors", "letter_error_rate": " letter errors", "text_accuracy": " texts right"}
+_MEASURED = {
+    "accuracy": "",
+    "wer": " gloss errors",
+    "letter_error_rate": " letter errors",
+    "text_accuracy": " texts right",
+}
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 

@@ -297,7 +297,9 @@ def test_shipped_models_of_sentences_are_as_good_as_their_cards_say(name, settin
     archive = request.getfixturevalue("signlang_data") / "dgs30.tar.xz" if name == "sentences" else None
     few = {"train_sentences": 0, "validation_sentences": 0, "cache_dir": tmp_path}
     rows = load_dataset(data_args.dataset, archive, split="test", **few)
-    found = evaluate_sentences(pipeline({"sentences": "continuous-sign-recognition", "spelling": "sign-translation"}[name]), rows)
+    found = evaluate_sentences(
+        pipeline({"sentences": "continuous-sign-recognition", "spelling": "sign-translation"}[name]), rows
+    )
     facts = json.loads(signlang("models", "--json").stdout)[name]
     # Another processor may decide one gloss otherwise.
     assert found["wer"] == pytest.approx(facts[SHIPPED[name]], abs=2.5 / found["n_words"])

@@ -58,9 +58,7 @@ def evaluate_sentences(pipe: Any, rows: Dataset, *, batch_size: int = 16, **argu
 
 def text_accuracy(predictions: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
     """Share of texts that are right to the letter; white space, and on request case, are ignored."""
-    pairs = [
-        (one.lower(), other.lower()) if lowercase else (one, other) for one, other in zip(predictions, references)
-    ]
+    pairs = [(one.lower(), other.lower()) if lowercase else (one, other) for one, other in zip(predictions, references)]
     return float(np.mean([one.split() == other.split() for one, other in pairs]))
 
 

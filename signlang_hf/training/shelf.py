@@ -47,7 +47,9 @@ def put_on_shelf(folder: Path, name: str) -> Path:
         ValueError: it is larger than a package should carry.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.name in (*_SETTINGS, *_CONTENT)]
-    files = [path for path in files if not any(part.startswith("checkpoint-") for part in path.relative_to(folder).parts)]
+    files = [
+        path for path in files if not any(part.startswith("checkpoint-") for part in path.relative_to(folder).parts)
+    ]
     size = sum(path.stat().st_size for path in files)
     if size > MAX_BYTES:
         raise ValueError(
