@@ -174,6 +174,22 @@ def _of_baseline(task: Task, name: str) -> Measured:
     return lambda run: task.baselines(run)[name]
 
 
+Measured = Callable[[RunResult], dict[str, float]]
+"""Where a run holds some of its metrics."""
+
+
+def _own(run: RunResult) -> dict[str, float]:
+    return run.metrics
+
+
+def _training(run: RunResult) -> dict[str, float]:
+    return run.training
+
+
+def _of_baseline(task: Task, name: str) -> Measured:
+    return lambda run: task.baselines(run)[name]
+
+
 def _methods(task: Task, result: RunResult) -> dict[str, Measured]:
     """The model, whose name is not known here, and the baselines."""
     return {"": _own} | {name: _of_baseline(task, name) for name in task.baselines(result)}

@@ -67,6 +67,8 @@ def local_file(
             _download(source, path, max_bytes, timeout)
             yield _checked(path, source)
     elif isinstance(source, (str, os.PathLike)):
+        if not str(source):
+            raise ValueError("The path of the video is empty; give a file or an address.")
         yield _checked(Path(source), str(source))
     else:
         raise TypeError(f"A video is given as a path, an address or bytes, not as {type(source).__name__}.")

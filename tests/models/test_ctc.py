@@ -337,3 +337,5 @@ def test_an_even_kernel_is_fine_for_a_causal_model_and_features_are_counted() ->
     assert net(features(1, 7)).logits.shape == (1, 7, 6)
     with pytest.raises(ValueError, match=r"takes 12 features a frame, \(B, T, F\), and got \(1, 4, 5\)"):
         net(torch.randn(1, 4, 5))
+    with pytest.raises(ValueError, match=r"There is no frame in \(1, 0, 12\)"):
+        net(torch.zeros(1, 0, 12))

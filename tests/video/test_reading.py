@@ -287,6 +287,8 @@ def test_bad_files(tmp_path, reader):
         reader(tmp_path / "text.mp4")
     with pytest.raises(ValueError, match="is a folder, not a video"):
         reader(tmp_path)
+    with pytest.raises(ValueError, match="The path of the video is empty"):
+        reader("")
     with pytest.raises(TypeError, match="not as int"):
         reader(7)
 

@@ -324,6 +324,8 @@ class SignCTCModel(SignCTCPreTrainedModel):
                 f"The model takes {self.config.input_size} features a frame, (B, T, F), and got {tuple(input_values.shape)}; "
                 "use the processor that was saved with it."
             )
+        if 0 in input_values.shape[:2]:
+            raise ValueError(f"There is no frame in {tuple(input_values.shape)}, (B, T, F); give the model at least one.")
         return input_values.to(self.dtype)
 
     def _time_mask(self, mask: torch.Tensor) -> torch.Tensor:
