@@ -73,6 +73,7 @@ def pair_rows(
         error_rate: what the rate of wrong glosses is called, ``letter_error_rate`` of spelled words.
     """
     values = {error_rate: found["wer"], "gloss_sentence_accuracy": found["sentence_accuracy"]}
-    values |= {name: found[name] for name in ("text_accuracy", "bleu", "chrf")}
+    scores = ("text_accuracy", "chrf") if error_rate == "letter_error_rate" else ("text_accuracy", "bleu", "chrf")
+    values |= {name: found[name] for name in scores}  # a single word has no four words in a row
     shared = {"n": found["n"], "command": command, "seeds": seeds}
     return [ResultRow(model, split="test", metric=name, value=float(value), **shared) for name, value in values.items()]
