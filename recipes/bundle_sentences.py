@@ -12,6 +12,7 @@ is put on the shelf brings no code: its classes are those of the installation. `
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> Path:
     if "test" not in splits:
         raise ValueError("There is no test split to measure the model on.")
     recognizer = train_continuous(model_args, data_args, args, splits)
-    translator = None if bundle.translator is None else train_second(bundle.translator)
+    translator, texts = (None, set()) if bundle.translator is None else train_second(bundle.translator)
     if not args.should_save:
         return pretrained.FOLDER / bundle.name
     command = launch_command("recipes/bundle_sentences.py", argv)
@@ -72,6 +73,11 @@ def main(argv: list[str] | None = None) -> Path:
         pipe = load_translation_pipeline(str(recognizer.folder), str(translator.folder))
         found = evaluate_sentences(pipe, splits["test"])
         rows = pair_rows(found, bundle.name, command, model_args.error_rate, seeds=(args.seed,))
+        about["limits"] = [
+            "Of the texts that it was measured on "
+            f"{share(splits['test']['text'], set(splits['train']['text'])):.0%} were in the recogniser's training and "
+            f"{share(splits['test']['text'], texts):.0%} in the translator's."
+        ]
         with TemporaryDirectory() as folder:
             pipe.save_pretrained(folder)
             save_pair_card(Path(folder), recognizer, data_args, args, splits, command, rows, **about)
@@ -82,12 +88,16 @@ def main(argv: list[str] | None = None) -> Path:
     return shelved
 
 
-def train_second(config: str) -> TranslationResult:
-    """The translator of a file for ``train_translator.py``; it never sees a clip, its data say what is written for which glosses."""
+def train_second(config: str) -> tuple[TranslationResult, set[str]]:
+    """The translator of a file for ``train_translator.py``, and the texts that it was trained on. It never sees a clip."""
     model_args, data_args, args = parse_translation(["--config", config])
     splits = load_splits(data_args, seed=args.seed)
     refuse_leaks(splits, data_args)
-    return train_translation(model_args, data_args, args, splits)
+    return train_translation(model_args, data_args, args, splits), set(splits["train"]["text"])
+
+
+def share(texts: Sequence[str], known: set[str]) -> float:
+    return sum(text in known for text in texts) / len(texts)
 
 
 if __name__ == "__main__":

@@ -92,10 +92,12 @@ def _save(
     shown = [row for row in rows if row.metric not in ("training_minutes", "parameter_count")]
     shown = [replace(row, benchmark=dataset_name(data_args)) for row in shown]
     own = shown[0].model if shown else ""
+    about = about_data(data_args, splits)
+    about["limits"] = [*about["limits"], *facts.pop("limits", ())]
     return save_model_card(
         result.folder,
         repo_id=args.hub_model_id or portable(str(result.folder)),
-        **about_data(data_args, splits),
+        **about,
         training={**training_facts(args), "minutes": round(result.training["minutes"], 1), **more},
         command=command,
         results=[replace(row, model=name) for row in shown if row.model == own],

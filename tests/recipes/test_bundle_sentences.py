@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -67,6 +68,7 @@ def test_a_pair_on_the_shelf(tiny_sentences, trained_ctc, trained_translator, fi
     assert 0 <= rows["text_accuracy"].value <= 1 and len(texts) == rows["text_accuracy"].n
     card = (folder / "README.md").read_text()
     assert f"value: {rows['text_accuracy'].value}" in card and 'pipeline("sign-translation"' in card
+    assert re.search(r"\d+% were in the recogniser's training and \d+% in the translator's", card)
     assert "AutoModelForSeq2SeqLM" in card and str(tmp_path) not in card
 
 

@@ -325,7 +325,9 @@ class SignCTCModel(SignCTCPreTrainedModel):
                 "use the processor that was saved with it."
             )
         if 0 in input_values.shape[:2]:
-            raise ValueError(f"There is no frame in {tuple(input_values.shape)}, (B, T, F); give the model at least one.")
+            raise ValueError(
+                f"There is no frame in {tuple(input_values.shape)}, (B, T, F); give the model at least one."
+            )
         return input_values.to(self.dtype)
 
     def _time_mask(self, mask: torch.Tensor) -> torch.Tensor:
