@@ -1,11 +1,14 @@
 """How fast sentences are read: a 10-second clip from landmarks to glosses and text, beam search against greedy; and the memory of training.
 
     python recipes/benchmark_sentences.py --recognizer outputs/isl-csltr-ctc --translator outputs/isl-csltr-translator
+    python recipes/benchmark_sentences.py --recognizer signlang_hf/pretrained/spelling/recognizer \\
+        --translator signlang_hf/pretrained/spelling/translator --dataset fingerspelled_words
     python recipes/benchmark_sentences.py --memory recipes/configs/isl_csltr_ctc_8gb.yaml
 
 Times are medians of several rounds, all parts in turns, on one thread (``--threads``), as a clip at a time is read. The clip is a file of
-landmarks (``--clip``), repeated or cut to ``--seconds``, or else random movement in the recogniser's layout. A translator gets the glosses that
-the recogniser found, as a composite would. ``--language_model`` is an ARPA file; by default that beside the recogniser, if there is one.
+landmarks (``--clip``), repeated or cut to ``--seconds``, test clips of a ``--dataset``, or else random movement in the recogniser's layout. A
+translator gets the glosses that the recogniser found, as a composite would. ``--language_model`` is an ARPA file; by default that beside
+the recogniser, if there is one.
 
 Rows go to ``speed.json`` and ``ctc-memory.json``.
 """
@@ -24,6 +27,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCTC, AutoModelForSeq2SeqLM
 
+from signlang_hf.data import load_dataset
+from signlang_hf.data.rows import to_sequence
 from signlang_hf.decoding import Decoder
 from signlang_hf.landmarks import LandmarkSequence, get_layout, load_landmarks
 from signlang_hf.pretrained import resolve
@@ -35,9 +40,19 @@ from signlang_hf.training.results import RESULTS, ResultRow, save_results
 FPS = 30.0
 
 
-def make_clip(processor: Any, seconds: float, path: Path | None) -> LandmarkSequence:
-    """A clip of so many seconds: that of the file, again and again, or a smooth random movement."""
+def make_clip(processor: Any, seconds: float, path: Path | None = None, dataset: str | None = None) -> LandmarkSequence:
+    """A clip of so many seconds: that of the file, again and again, test clips of a dataset in a row, or a smooth random movement."""
     frames = round(seconds * FPS)
+    if dataset is not None:
+        clips = [to_sequence(row) for row in load_dataset(dataset, split="test").select(range(10))]
+        clip = clips[0].replace(
+            data=np.concatenate([one.data for one in clips]),
+            visibility=np.concatenate([one.visibility for one in clips]),
+            timestamps=np.arange(sum(map(len, clips))) / clips[0].fps,
+        )
+        if len(clip) / clip.fps < seconds:
+            raise ValueError(f"Ten clips of {dataset} last {len(clip) / clip.fps:.1f} s; give fewer --seconds.")
+        return clip.frames(slice(0, round(seconds * clip.fps)))
     if path is None:
         rng = np.random.default_rng(0)
         points = len(get_layout(processor.layout))
@@ -111,7 +126,9 @@ def times(reader: Reader, clip: LandmarkSequence, rounds: int) -> dict[str, np.n
 def speed_rows(reader: Reader, found: dict[str, np.ndarray], seconds: float, command: str) -> list[ResultRow]:
     """Each way of decoding: ms of the whole way and of decoding alone, and the real-time factor."""
     rounds = len(found["network"])
-    shared = {"split": f"a clip of {seconds:g} s", "n": rounds, "command": command}
+    networks = [network for network in (reader.model, reader.translator) if network is not None]
+    size = " + ".join(f"{network.num_parameters() / 1e6:.1f}" for network in networks)
+    shared = {"split": f"a clip of {seconds:g} s, {size} M parameters", "n": rounds, "command": command}
     greedy, _ = reader.decoders
     stages = "stage 1 + 2" if reader.translator is not None else "stage 1"
     whole = {
@@ -160,6 +177,7 @@ def main(arguments: list[str] | None = None) -> list[ResultRow]:
     parser.add_argument("--translator", help="the same of a translator")
     parser.add_argument("--language_model", type=Path, help="ARPA file")
     parser.add_argument("--clip", type=Path, help="landmark file")
+    parser.add_argument("--dataset", help="dataset whose first test clips, one after another, are the clip")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--beam_size", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=20)
@@ -181,7 +199,9 @@ def main(arguments: list[str] | None = None) -> list[ResultRow]:
     if options.recognizer:
         torch.set_num_threads(options.threads)
         reader = Reader(options)
-        found = times(reader, make_clip(reader.processor, options.seconds, options.clip), options.rounds)
+        found = times(
+            reader, make_clip(reader.processor, options.seconds, options.clip, options.dataset), options.rounds
+        )
         for name, values in found.items():
             print(f"{name:<12} {np.median(values):8.2f} ms ± {values.std():.2f}")
         rows["speed"] = speed_rows(reader, found, options.seconds, command)

@@ -28,7 +28,7 @@ def test_times_add_up_and_are_saved(trained_ctc, trained_translator, tmp_path):
         factor = rows[f"stage 1 + 2, {name}", "real_time_ratio"]
         assert factor.value == pytest.approx(row.value / 4000) and factor.ratio == pytest.approx(1 / factor.value)
         assert rows[f"decoding, {name}", "clip_ms"].value < row.value
-    assert greedy.split == "a clip of 4 s" and greedy.n == 3
+    assert greedy.split.startswith("a clip of 4 s, 0.0") and greedy.split.endswith(" M parameters") and greedy.n == 3
 
 
 def test_a_clip_has_the_length_that_was_asked_for(trained_ctc, tmp_path):
