@@ -61,6 +61,8 @@ BENCHMARKS: Mapping[str, str] = {
 """Benchmark id → what it is, for readers."""
 
 _PACKAGES = ("transformers", "torch", "numpy")
+_WIDE = 12
+"""Columns of numbers beyond which a table leaves the page."""
 _SPEEDS = ("ms", "per second", "times")
 
 
@@ -203,10 +205,21 @@ def results_table(rows: Iterable[ResultRow]) -> str:
 
 def comparison_table(rows: Iterable[ResultRow]) -> str:
     """Markdown table with one line a model and one column for each metric and split, best first by the first column. The split
-    of most columns is said once, below the table, and so is a metric that all share; seeds have a column where they differ."""
+    of most columns is said once, below the table, and so is a metric that all share; seeds have a column where they differ. What would
+    be too wide for a page is a table for each split."""
     rows = list(rows)
     if not rows:
         raise ValueError("No rows to show.")
+    splits = dict.fromkeys(row.split for row in rows)
+    if len({(row.metric, row.split) for row in rows}) > _WIDE and len(splits) > 1:
+        lines = [line for split in splits for line in (*_compared([row for row in rows if row.split == split]), "")][:-1]
+    else:
+        lines = _compared(rows)
+    return "\n".join([*lines, *_how(rows)])
+
+
+def _compared(rows: list[ResultRow]) -> list[str]:
+    """The lines of a comparison, without how it was measured."""
     columns = list(dict.fromkeys((row.metric, row.split) for row in rows))
     cells = {(row.model, row.metric, row.split): row for row in rows}
     first = {model: cells.get((model, *columns[0])) for model in dict.fromkeys(row.model for row in rows)}
@@ -235,9 +248,9 @@ def comparison_table(rows: Iterable[ResultRow]) -> str:
             values.append(str(seeds[model] or ""))
         lines.append("| " + " | ".join([model, *values]) + " |")
     if one_metric:
-        return "\n".join([*lines, "", f"Metric: {names[0]}.", *_how(rows)])
+        return [*lines, "", f"Metric: {names[0]}."]
     said = [f"Split: {common}{' where a column names no other' if times < len(columns) else ''}."] if common else []
-    return "\n".join([*lines, "", *said, *_how(rows)])
+    return [*lines, "", *said]
 
 
 def format_value(row: ResultRow) -> str:

@@ -163,6 +163,18 @@ def test_table_shows_only_filled_columns_and_how_it_was_measured():
     assert "0.12 ×" in results_table([SPEED])
 
 
+def test_what_is_too_wide_for_a_page_is_a_table_a_split():
+    metrics = [f"top{k}" for k in range(1, 8)]
+    rows = [replace(ROW, model="a", metric=metric, split=split) for split in ("test", "folds") for metric in metrics]
+    lines = comparison_table(rows).splitlines()
+    heads = [line for line in lines if line.startswith("| Model |")]
+    assert heads == ["| Model | " + " | ".join(metrics) + " |"] * 2
+    assert [line for line in lines if line.startswith("Split: ")] == ["Split: test.", "Split: folds."]
+    assert sum(line.startswith("Measured with") for line in lines) == 1
+    narrow = comparison_table([row for row in rows if row.metric in metrics[:3]])
+    assert narrow.count("| Model |") == 1 and "top3 (folds)" in narrow
+
+
 def test_comparison_has_one_line_a_model_best_first():
     f1 = replace(ROW, metric="macro_f1", value=0.55, spread=None)
     minutes = replace(ROW, split="a fold", metric="training_minutes", value=4.25, spread=None, command="make minutes")
