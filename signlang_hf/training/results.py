@@ -212,7 +212,8 @@ def comparison_table(rows: Iterable[ResultRow]) -> str:
         raise ValueError("No rows to show.")
     splits = dict.fromkeys(row.split for row in rows)
     if len({(row.metric, row.split) for row in rows}) > _WIDE and len(splits) > 1:
-        lines = [line for split in splits for line in (*_compared([row for row in rows if row.split == split]), "")][:-1]
+        tables = [_compared([row for row in rows if row.split == split]) for split in splits]
+        lines = [line for table in tables for line in (*table, "")][:-1]
     else:
         lines = _compared(rows)
     return "\n".join([*lines, *_how(rows)])
