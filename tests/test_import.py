@@ -161,8 +161,6 @@ def test_wheel_holds_the_package_and_nothing_beside_it(wheel):
     expected = {path.relative_to(ROOT) for path in (ROOT / "signlang_hf").rglob("*.py")}
     expected |= {Path("signlang_hf/py.typed"), Path("signlang_hf/hub_cards/model_card.md.jinja")}
     expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "data" / "facts").iterdir()}
-    models = (ROOT / "signlang_hf" / "pretrained").rglob("*")
-    expected |= {path.relative_to(ROOT) for path in models if path.is_file() and path.suffix != ".pyc"}
     assert {path for path in expected if not (wheel / path).is_file()} == set()
     (info,) = wheel.glob("*.dist-info")
     metadata = (info / "METADATA").read_text(encoding="utf-8")
@@ -174,8 +172,8 @@ def test_wheel_holds_the_package_and_nothing_beside_it(wheel):
 
 def test_bundled_models_are_in_the_wheel_and_in_the_source_archive(wheel):
     names = {f"signlang_hf/pretrained/tiny/{name}" for name in ("config.json", "model.safetensors", "README.md")}
-    shipped = (path for path in (ROOT / "signlang_hf" / "pretrained").glob("*/*") if path.parent.name != "__pycache__")
-    names |= {path.relative_to(ROOT).as_posix() for path in shipped}
+    models = (ROOT / "signlang_hf" / "pretrained").glob("*/**/*")  # those of two have sub-folders
+    names |= {path.relative_to(ROOT).as_posix() for path in models if path.is_file() and path.suffix != ".pyc"}
     assert {name for name in names if not (wheel / name).is_file()} == set()
     (archive,) = wheel.parent.glob("*.tar.gz")
     with tarfile.open(archive) as files:

@@ -272,6 +272,8 @@ class SignCTCModel(SignCTCPreTrainedModel):
             ValueError: the features have another length than the model was built for, or there is no frame.
         """
         values = self._checked(input_values)
+        if 0 in values.shape[:2]:
+            raise ValueError(f"There is no frame in {tuple(values.shape)}, (B, T, F); give the model at least one.")
         mask = torch.ones(values.shape[:2], device=values.device) if attention_mask is None else attention_mask
         mask = mask.bool()
         values = self.input_dropout(values.transpose(1, 2)).transpose(1, 2)
@@ -323,10 +325,6 @@ class SignCTCModel(SignCTCPreTrainedModel):
             raise ValueError(
                 f"The model takes {self.config.input_size} features a frame, (B, T, F), and got {tuple(input_values.shape)}; "
                 "use the processor that was saved with it."
-            )
-        if 0 in input_values.shape[:2]:
-            raise ValueError(
-                f"There is no frame in {tuple(input_values.shape)}, (B, T, F); give the model at least one."
             )
         return input_values.to(self.dtype)
 
