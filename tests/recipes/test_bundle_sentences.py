@@ -69,6 +69,7 @@ def test_a_pair_on_the_shelf(tiny_sentences, trained_ctc, trained_translator, fi
     card = (folder / "README.md").read_text()
     assert f"value: {rows['text_accuracy'].value}" in card and 'pipeline("sign-translation"' in card
     assert re.search(r"\d+% were in the recogniser's training and \d+% in the translator's", card)
+    assert "words = model.generate(**processor(" in card
     assert "AutoModelForSeq2SeqLM" in card and str(tmp_path) not in card
 
 
