@@ -11,6 +11,7 @@ SHELL := /bin/bash
 # The library and its tests work without the Hub; nothing here asks it for anything.
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_RETRIES := 10
 
 VENV := .venv
 VENV5 := .venv-v5
@@ -53,6 +54,16 @@ clean: ## remove environments and caches; outputs/ stays
 
 # ---- environments ----
 
+# Twice if need be: an index that fails for a moment, while several GB are fetched from it, must not end the run. What arrived the
+# first time is in pip's cache.
+INSTALL = $(@D)/bin/pip install -c $(filter constraints%,$^) $(WANTED) || \
+	{ sleep 30; $(@D)/bin/pip install -c $(filter constraints%,$^) $(WANTED); }
+$(VENV)/.lint: WANTED = ruff
+$(VENV)/.demo: WANTED = -e ".[train]"
+$(VENV)/.video: WANTED = -e ".[pose,train]"
+$(VENV)/.all: WANTED = -e ".[all,dev]"
+$(VENV5)/.all: WANTED = -e ".[decoding,ensemble,explain,pose,track,train,tune,dev]"
+
 $(VENV)/.made $(VENV5)/.made:
 	@python="$(PYTHON)"; \
 	if [ -z "$$python" ]; then \
@@ -63,21 +74,21 @@ $(VENV)/.made $(VENV5)/.made:
 	rm -rf $(@D); echo "$$python -m venv $(@D)"; "$$python" -m venv $(@D); touch $@
 
 $(VENV)/.lint: constraints.txt $(VENV)/.made
-	$(VENV)/bin/pip install -c constraints.txt ruff
+	$(INSTALL)
 	@touch $@
 
 $(VENV)/.demo: setup.cfg pyproject.toml constraints.txt $(VENV)/.made
-	$(VENV)/bin/pip install -c constraints.txt -e ".[train]"
+	$(INSTALL)
 	@touch $@
 
 $(VENV)/.video: setup.cfg pyproject.toml constraints.txt $(VENV)/.made
-	$(VENV)/bin/pip install -c constraints.txt -e ".[pose,train]"
+	$(INSTALL)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.all: setup.cfg pyproject.toml constraints.txt $(VENV)/.made
-	$(VENV)/bin/pip install -c constraints.txt -e ".[all,dev]"
+	$(INSTALL)
 	@touch $@ $(VENV)/.video $(VENV)/.demo $(VENV)/.lint
 
 $(VENV5)/.all: setup.cfg pyproject.toml constraints-v5.txt $(VENV5)/.made
-	$(VENV5)/bin/pip install -c constraints-v5.txt -e ".[decoding,ensemble,explain,pose,track,train,tune,dev]"
+	$(INSTALL)
 	@touch $@
