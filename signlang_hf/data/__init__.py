@@ -12,11 +12,12 @@ files as their publisher gives them, and is loaded by name::
     mine = load_dataset("landmark_sentences", data_dir="my_sentences")      # the same with glosses and text
     mine = load_dataset("video_folder", data_dir="my_videos", num_proc=4)   # metadata.csv + videos, extracted once
     signs = load_dataset("include50", data_dir="INCLUDE", num_proc=4)       # a published dataset, as downloaded
+    shots = load_dataset("keypoint_images", data_dir="my_images")           # images with 64 labelled points each, for a detector
     words = load_dataset("fingerspelled_words")                             # sentences, joined out of real clips of single signs
     rows = load_dataset("fingerspelling", split="train", streaming=True)
 
-All of them have the rows of :mod:`.rows`. What was built once can be published as Parquet (:func:`save_dataset`,
-:func:`push_dataset`), which needs no code to be read: ``datasets.load_dataset("org/name")``. A dataset of your own is a builder
+Datasets of clips have the rows of :mod:`.rows`, those of labelled images the rows of :mod:`.keypoint_labels`. What was built once can be
+published as Parquet (:func:`save_dataset`, :func:`push_dataset`), which needs no code to be read: ``datasets.load_dataset("org/name")``. A dataset of your own is a builder
 class and one line, ``register_dataset("my_dataset", MyBuilder)``.
 
 Before training, ``check_leaks`` refuses splits that share clips or, where they claim not to, signers, ``check_sentence_leaks`` those that
@@ -31,6 +32,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .keypoint_labels import write_label
     from .leaks import Leak, LeakError, check_leaks, describe_leaks, find_duplicates, find_leaks
     from .loading import get_builder, list_datasets, load_dataset, register_dataset
     from .metadata import DatasetError, Fault, read_metadata
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from .validation import ValidationReport, validate_folder
 
 _NAMES = {
+    "keypoint_labels": ("write_label",),
     "leaks": ("Leak", "LeakError", "check_leaks", "describe_leaks", "find_duplicates", "find_leaks"),
     "loading": ("get_builder", "list_datasets", "load_dataset", "register_dataset"),
     "metadata": ("DatasetError", "Fault", "read_metadata"),
@@ -109,6 +112,7 @@ __all__ = [
     "to_row",
     "to_sequence",
     "validate_folder",
+    "write_label",
 ]
 
 

@@ -49,8 +49,9 @@ _FAR = 1.0
 class Leak:
     """One thing that two splits share.
 
-    ``kind`` is ``"signer"``, ``"content"``, ``"near-duplicate"`` or ``"sentence"`` (:mod:`.sentence_splits`); ``splits`` the two splits; ``ids`` one row id of each (for a signer,
-    the first row of each); ``detail`` says what is shared; ``distance`` is 0 for content and None for signers and sentences.
+    ``kind`` is ``"signer"``, ``"content"``, ``"near-duplicate"``, ``"source"`` or ``"sentence"`` (:mod:`.sentence_splits`); ``splits`` the two
+    splits; ``ids`` one row id of each (for a signer or source, the first row of each); ``detail`` says what is shared; ``distance`` is 0
+    for content and None for signers, sources and sentences.
     """
 
     kind: str
@@ -146,6 +147,23 @@ def find_duplicates(dataset: Dataset) -> list[Leak]:
     return sorted(leaks, key=lambda leak: (leak.distance, [order[clip] for clip in leak.ids]))
 
 
+def check_source_leaks(splits: DatasetDict, allow: bool = False) -> list[Leak]:
+    """Refuse splits of pictures that share a source: frames of one video show one person before one wall. Otherwise as
+    :func:`check_leaks`; pictures without a source are taken for unrelated."""
+    first: dict[str, dict[str, str]] = {}
+    for name, split in splits.items():
+        first[name] = {}
+        for row, source in zip(split["id"], split["source"]):
+            if source is not None:
+                first[name].setdefault(source, row)
+    leaks = [
+        Leak("source", (one, other), (first[one][source], first[other][source]), f"pictures of {source!r}")
+        for one, other in combinations(first, 2)
+        for source in sorted(first[one].keys() & first[other].keys())
+    ]
+    return _refused(leaks, allow)
+
+
 def check_leaks(splits: DatasetDict | IterableDatasetDict, allow: bool = False, **options: Any) -> list[Leak]:
     """Refuse splits that leak. To be called before training.
 
@@ -160,11 +178,14 @@ def check_leaks(splits: DatasetDict | IterableDatasetDict, allow: bool = False, 
     Raises:
         LeakError: something leaks; the message is a table of what and where.
     """
-    leaks = find_leaks(splits, **options)
+    return _refused(find_leaks(splits, **options), allow)
+
+
+def _refused(leaks: list[Leak], allow: bool) -> list[Leak]:
     if leaks and not allow:
         raise LeakError(leaks)
     if leaks:
-        warnings.warn(describe_leaks(leaks), stacklevel=2)
+        warnings.warn(describe_leaks(leaks), stacklevel=3)
     return leaks
 
 

@@ -163,6 +163,22 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _write_shards(split: Dataset, folder: Path, name: str, max_bytes: int) -> None:
+    from datasets import Image
+    from datasets.table import embed_table_storage
+
+    if any(isinstance(feature, Image) for feature in split.features.values()):
+        # Rows that name their images by path would lead nowhere on another machine.
+        with tempfile.TemporaryDirectory(prefix="signlang-images-") as temporary:
+            cache = str(Path(temporary) / "embedded.arrow")
+            embedded = split.with_format("arrow").map(
+                embed_table_storage, batched=True, batch_size=100, cache_file_name=cache, desc="Embedding images"
+            )
+            _write_table_shards(embedded, folder, name, max_bytes)
+    else:
+        _write_table_shards(split, folder, name, max_bytes)
+
+
+def _write_table_shards(split: Dataset, folder: Path, name: str, max_bytes: int) -> None:
     # The Arrow table behind a selection is larger than what the selection shows of it.
     nbytes = split.data.nbytes * len(split) / max(len(split.data), 1)
     shards = max(1, min(len(split), -int(-nbytes // max_bytes)))

@@ -1,8 +1,8 @@
 """``signlang validate``: every fault of a dataset, in one run.
 
-:func:`validate_folder` takes a folder with ``metadata.csv`` and landmark files or videos, or a folder of bare files, opens every
-file and lists what is wrong, each with file and row. The dataset builders use the same checks (:func:`read_clip`), so a
-dataset without errors here loads there, and both say the same sentence about the same fault.
+:func:`validate_folder` takes a folder with ``metadata.csv`` and landmark files or videos, or a folder of bare files, or one of labelled
+images (:mod:`.keypoint_images`), opens every file and lists what is wrong, each with file and row or point. The dataset builders use the
+same checks (:func:`read_clip`), so a dataset without errors here loads there, and both say the same sentence about the same fault.
 
 Errors keep a dataset from being loaded. Warnings are facts worth a look (a class with one clip, a signer in two splits, a
 clip without hands): they may be meant.
@@ -22,6 +22,8 @@ import numpy as np
 
 from ..landmarks import LANDMARK_SUFFIXES, LandmarkSequence, load_landmarks
 from ..video import VIDEO_SUFFIXES, probe_video
+from .keypoint_folder import divide, is_keypoint_folder, read_keypoint_folder
+from .keypoint_labels import LAYOUT
 from .metadata import METADATA, SIGNS, Clip, Fault, read_metadata
 from .sentence_metadata import lists_sentences, sentence_table
 
@@ -56,6 +58,7 @@ class ValidationReport:
     classes: int = 0
     glosses: int = 0
     signers: int = 0
+    images: int = 0
     splits: dict[str, int] = field(default_factory=dict)
     layouts: dict[str, int] = field(default_factory=dict)
 
@@ -78,7 +81,7 @@ class ValidationReport:
         """Plain values: counts, and the faults as a list of dictionaries."""
         counts = {
             name: getattr(self, name)
-            for name in ("clips", "frames", "classes", "glosses", "signers", "splits", "layouts")
+            for name in ("clips", "frames", "classes", "glosses", "signers", "images", "splits", "layouts")
         }
         return {
             "folder": str(self.folder),
@@ -90,7 +93,7 @@ class ValidationReport:
     def __str__(self) -> str:
         rows = sorted(self.faults, key=lambda fault: (fault.severity, fault.row or 0, fault.file or ""))
         lines = [f"{fault.severity:7}  {fault}" for fault in rows]
-        facts = [f"{self.clips} clips", f"{self.frames} frames"]
+        facts = [f"{self.images} images"] if self.images else [f"{self.clips} clips", f"{self.frames} frames"]
         facts += [f"{self.classes} classes"] if self.classes else []
         facts += [f"{self.glosses} glosses"] if self.glosses else []
         facts += [f"{self.signers} signers"] if self.signers else []
@@ -149,7 +152,7 @@ def validate_folder(
     """Open every clip of a dataset and list all of its faults.
 
     Args:
-        folder: folder with ``metadata.csv`` (clips are landmark files or videos), or with bare files in any depth.
+        folder: folder with ``metadata.csv`` (clips are landmark files or videos), with bare files in any depth, or with labelled images.
         layout, file_layout, fps, size, units: how to read landmark files, as in :class:`ReadOptions`.
         signer_independent: the splits claim to share no signer; one that they share is then an error.
         progress: show a progress bar.
@@ -162,6 +165,8 @@ def validate_folder(
         raise FileNotFoundError(f"Folder not found: {folder}")
     options = ReadOptions(layout, file_layout, fps, size, units)
     report = ValidationReport(folder)
+    if is_keypoint_folder(folder) and not (folder / METADATA).is_file():
+        return _validate_images(report, progress)
     present = set(_files(folder))
     if (folder / METADATA).is_file():
         sentences = lists_sentences(folder)
@@ -200,6 +205,20 @@ def validate_folder(
             f"the files hold different layouts: {counted}. They will be converted to the first clip's; layout= chooses."
         )
         report.faults.append(Fault("warning", "mixed-layouts", message))
+    return report
+
+
+def _validate_images(report: ValidationReport, progress: bool) -> ValidationReport:
+    splits, report.faults = read_keypoint_folder(report.folder, whole=True, progress=progress)
+    labels = [label for members in splits.values() for label in members]
+    report.images, report.layouts = len(labels), {LAYOUT: len(labels)}
+    if None in splits:
+        splits |= divide(splits.pop(None), 0.1, 0)
+    report.splits = {name: len(members) for name, members in splits.items() if name is not None and members}
+    for label in labels:
+        if not label.visible.any():
+            file = (label.image.parent.parent / "labels" / f"{label.image.stem}.json").relative_to(report.folder)
+            report.faults.append(Fault("warning", "no-point", "no point is visible.", file.as_posix()))
     return report
 
 
