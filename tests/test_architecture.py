@@ -24,6 +24,7 @@ FLOORS: dict[str, float] = {
     "landmarks": 1.0,
     "pretrained": 1.0,  # names folders
     "decoding": 1.05,  # writes files as landmarks does
+    "rendering": 1.05,  # its points are a layout's
     "video": 1.1,  # draws landmarks
     "models/modeling": 2.0,  # configuration, modeling and what lies beside them in a family's folder
     "models": 3.0,  # processing, and a family's __init__
@@ -45,11 +46,13 @@ FLOORS: dict[str, float] = {
 FORBIDDEN: dict[str, set[str]] = {
     "decoding": {"torch", "transformers"},
     "landmarks": {"torch", "transformers"},
+    "rendering": {"torch", "transformers"},
     "video": {"torch", "transformers"},
 }
 ONLY: dict[str, set[str]] = {"models/modeling": {"torch", "transformers"}}
 # Folder → what its files may import beyond ONLY: what transformers itself brings, and what an error message names.
 BEYOND: dict[str, set[str]] = {
+    "models/detector": {"timm"},
     "models/ensemble": {"huggingface_hub", "safetensors", "xgboost"},
     "models/translation": {"huggingface_hub"},
 }
