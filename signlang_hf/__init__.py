@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from .explain import GradCAMExplainer, IntegratedGradientsExplainer
     from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
     from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
+    from .models.detector import (
+        SignDetectorConfig,
+        SignDetectorForKeypointDetection,
+        SignDetectorModel,
+        SignDetectorProcessor,
+    )
     from .models.ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
     from .models.keypoint import (
         SignBiLSTMConfig,
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
         GlossTranslationPipeline,
         LiveRecognizer,
         LiveSentences,
+        SignKeypointDetectionPipeline,
         SignRecognitionPipeline,
         SignTranslationPipeline,
     )
@@ -61,6 +68,12 @@ _HOME = {
     "data": ("list_datasets", "load_dataset"),
     "explain": ("GradCAMExplainer", "IntegratedGradientsExplainer"),
     "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
+    "models.detector": (
+        "SignDetectorConfig",
+        "SignDetectorForKeypointDetection",
+        "SignDetectorModel",
+        "SignDetectorProcessor",
+    ),
     "models.ensemble": ("SignEnsembleConfig", "SignEnsembleForSignClassification", "SignEnsembleProcessor"),
     "models.keypoint": (
         "SignBiLSTMConfig",
@@ -91,6 +104,7 @@ _HOME = {
         "GlossTranslationPipeline",
         "LiveRecognizer",
         "LiveSentences",
+        "SignKeypointDetectionPipeline",
         "SignRecognitionPipeline",
         "SignTranslationPipeline",
     ),
@@ -115,6 +129,10 @@ __all__ = [
     "SignConvConfig",
     "SignConvForSignClassification",
     "SignConvModel",
+    "SignDetectorConfig",
+    "SignDetectorForKeypointDetection",
+    "SignDetectorModel",
+    "SignDetectorProcessor",
     "SignEnsembleConfig",
     "SignEnsembleForSignClassification",
     "SignEnsembleProcessor",
@@ -122,6 +140,7 @@ __all__ = [
     "SignHybridConfig",
     "SignHybridForSignClassification",
     "SignHybridModel",
+    "SignKeypointDetectionPipeline",
     "SignKeypointProcessor",
     "SignRecognitionPipeline",
     "SignTransformerConfig",

@@ -23,6 +23,17 @@ def default_model(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return {"model": model if _V5 else {"pt": model}}
 
 
+def register_image_processor(config: type, processor: type) -> None:
+    """Make ``AutoImageProcessor`` know a processor: 5 asks for one of each backend, and complains where it has to take the other."""
+    # From its own module: transformers' shelf has a placeholder in its place where Pillow is missing.
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
+    if _V5:
+        AutoImageProcessor.register(config, image_processor_classes={"torchvision": processor, "pil": processor})
+    else:
+        AutoImageProcessor.register(config, slow_image_processor_class=processor)
+
+
 def move_output(args: Any, folder: str) -> None:
     """Point ``TrainingArguments`` to another folder, its logs too: 4.57 fixes ``logging_dir`` when the arguments are made."""
     if not _V5 and args.logging_dir.startswith(args.output_dir):

@@ -137,7 +137,7 @@ class CardInfo:
         found["parameters"] = _parameters(folder)
         settings = next((_read_json(folder / name) for name in _PROCESSORS if (folder / name).is_file()), {})
         settings = settings.get("feature_extractor") or settings
-        found |= _of_sentences(settings)
+        found |= _of_sentences(settings) | _of_pictures(config)
         settings = settings.get("recognizer", settings)
         found["preprocessing"] = {name: value for name, value in settings.items() if _is_telling(name, value)}
         return cls(**found | facts)
@@ -165,6 +165,18 @@ def _of_sentences(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "task": "continuous-sign-recognition", "pipeline_tag": "video-text-to-text", "auto_class": "AutoModelForCTC",
         "summary": f"{reads}, each with its time.", "labels": glosses,
+    }  # fmt: skip
+
+
+def _of_pictures(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the configuration says of a model that finds points in pictures; nothing of any other."""
+    points = config.get("keypoints")
+    if points is None:
+        return {}
+    return {
+        "task": "sign-keypoint-detection", "pipeline_tag": "keypoint-detection", "auto_class": "AutoModelForKeypointDetection",
+        "summary": f"Finds {len(points)} points of a person in a picture, with a score for each.", "labels": points,
+        "example": '"photo.jpg"', "example_input": '"photo.jpg"',
     }  # fmt: skip
 
 

@@ -38,6 +38,39 @@ EXEMPTIONS = {
     ("TestSignConv", "test_gradient_accumulation_equals_one_batch"): (
         "batch norm measures each batch, so four small batches are not one large one"
     ),
+    ("TestSignDetector", "test_eager_equals_sdpa"): "there is no attention in it",
+    ("TestSignDetector", "test_generation_with_cache_equals_without"): "points are found, nothing is generated",
+    ("TestSignDetector", "test_gradient_accumulation_equals_one_batch"): (
+        "batch norm measures each batch, so four small batches are not one large one"
+    ),
+    ("TestSignDetector", "test_gradient_checkpointing_changes_nothing"): (
+        "batch norm would count every picture twice, so it is not offered"
+    ),
+    ("TestSignDetector", "test_padded_equals_alone"): "pictures have one size, there is no time to pad",
+    ("TestSignDetectorFocal", "test_eager_equals_sdpa"): "there is no attention in it",
+    ("TestSignDetectorFocal", "test_generation_with_cache_equals_without"): "points are found, nothing is generated",
+    ("TestSignDetectorFocal", "test_gradient_accumulation_equals_one_batch"): (
+        "batch norm measures each batch, so four small batches are not one large one"
+    ),
+    ("TestSignDetectorFocal", "test_gradient_checkpointing_changes_nothing"): (
+        "batch norm would count every picture twice, so it is not offered"
+    ),
+    ("TestSignDetectorFocal", "test_padded_equals_alone"): "pictures have one size, there is no time to pad",
+    ("TestSignDetectorFocal", "test_remote_code_without_the_library"): (
+        "its files are those of TestSignDetector, and the check takes long"
+    ),
+    ("TestSignDetectorSimCC", "test_eager_equals_sdpa"): "there is no attention in it",
+    ("TestSignDetectorSimCC", "test_generation_with_cache_equals_without"): "points are found, nothing is generated",
+    ("TestSignDetectorSimCC", "test_gradient_accumulation_equals_one_batch"): (
+        "batch norm measures each batch, so four small batches are not one large one"
+    ),
+    ("TestSignDetectorSimCC", "test_gradient_checkpointing_changes_nothing"): (
+        "batch norm would count every picture twice, so it is not offered"
+    ),
+    ("TestSignDetectorSimCC", "test_padded_equals_alone"): "pictures have one size, there is no time to pad",
+    ("TestSignDetectorSimCC", "test_remote_code_without_the_library"): (
+        "its files are those of TestSignDetector, and the check takes long"
+    ),
     ("TestSignEnsemble", "test_base_model_loads_from_the_same_folder"): (
         "an ensemble has no encoder of its own; each member's is in its folder"
     ),

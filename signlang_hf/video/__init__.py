@@ -14,7 +14,7 @@ from .reading import (
     read_video,
 )
 from .sampling import sample_rate, sample_uniform
-from .sources import VIDEO_SUFFIXES, read_image
+from .sources import VIDEO_SUFFIXES, read_image, to_rgb
 from .strip import skeleton_strip
 from .writing import write_video
 
@@ -37,5 +37,6 @@ __all__ = [
     "sample_rate",
     "sample_uniform",
     "skeleton_strip",
+    "to_rgb",
     "write_video",
 ]

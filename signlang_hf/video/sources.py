@@ -92,16 +92,72 @@ def read_image(source: str | os.PathLike[str] | bytes) -> np.ndarray:
         return _read_image(path, name)
 
 
+def to_rgb(picture: Any) -> np.ndarray:
+    """Any still picture as (H, W, 3) uint8 RGB, upright; transparency is left out.
+
+    Args:
+        picture: a PIL image of any mode; an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or uint16; or what
+            :func:`read_image` takes.
+
+    Raises:
+        FileNotFoundError, ConnectionError: as for videos.
+        ValueError: anything else, or a picture without pixels.
+    """
+    if isinstance(picture, (str, os.PathLike, bytes, bytearray, memoryview)):
+        return read_image(picture)
+    if hasattr(picture, "getexif") and hasattr(picture, "convert"):
+        from PIL import ImageOps
+
+        # Looking for what Pillow only finds when it decodes, so that a broken file is a sentence here, too.
+        try:
+            array = np.array(_eight_bit(ImageOps.exif_transpose(picture)).convert("RGB"))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ValueError(f"A picture of the list cannot be read: {error}.") from error
+    else:
+        array = _rgb_array(picture)
+    if array.size == 0:
+        raise ValueError(
+            f"A picture of {array.shape[1]} × {array.shape[0]} pixels has none; give one of at least 1 × 1."
+        )
+    return array
+
+
+def _rgb_array(picture: Any) -> np.ndarray:
+    try:
+        array = np.asarray(picture)
+    except ValueError:  # ragged lists
+        array = np.empty((), object)
+    if array.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"A picture is a file, a PIL image or an array of uint8 or uint16; got {type(picture).__name__}"
+            f"{f' of {array.dtype}' if array.ndim else ''}."
+        )
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise ValueError(f"An array of shape {array.shape} is no picture; it must be (H, W), (H, W, 3) or (H, W, 4).")
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
+
+
 def _read_image(path: Path, name: str) -> np.ndarray:
     pil: Any = _pillow()
     from PIL import ImageOps
 
     try:
         with pil.open(io.BytesIO(path.read_bytes())) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+            return np.array(_eight_bit(ImageOps.exif_transpose(picture)).convert("RGB"))
     except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:
         reason = "cut off" if "truncated" in str(error) else "not a picture that can be read"
         raise ValueError(f"{name} is {reason}.") from error
+
+
+def _eight_bit(picture: Any) -> Any:
+    """16-bit grey as 8-bit grey; Pillow would make all but the darkest 256 levels white."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return _pillow().fromarray((np.clip(np.asarray(picture), 0, 65535) // 256).astype(np.uint8))
 
 
 def _pillow() -> Any:

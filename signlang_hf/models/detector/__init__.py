@@ -1,0 +1,26 @@
+"""Keypoint detection: where the points of a person are in a picture, without MediaPipe."""
+
+from .configuration_detector import KEYPOINTS, SignDetectorConfig
+from .modeling_detector import (
+    SignDetectorForKeypointDetection,
+    SignDetectorModel,
+    SignDetectorModelOutput,
+    SignDetectorOutput,
+    SignDetectorPreTrainedModel,
+)
+from .processing_detector import SignDetectorProcessor
+from .processing_heatmaps import DECODINGS, decode_heatmaps, decode_simcc
+
+__all__ = [
+    "DECODINGS",
+    "KEYPOINTS",
+    "SignDetectorConfig",
+    "SignDetectorForKeypointDetection",
+    "SignDetectorModel",
+    "SignDetectorModelOutput",
+    "SignDetectorOutput",
+    "SignDetectorPreTrainedModel",
+    "SignDetectorProcessor",
+    "decode_heatmaps",
+    "decode_simcc",
+]
