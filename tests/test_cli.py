@@ -76,7 +76,7 @@ def test_version_and_help():
     assert signlang("--version").stdout == f"{__version__}\n"
     listed = signlang("--help")
     assert listed.exit_code == 0
-    for command in ("extract", "recognize", "translate", "evaluate", "validate", "layouts", "models", "push"):
+    for command in ("extract", "detect", "recognize", "translate", "evaluate", "validate", "layouts", "models", "push"):
         assert command in listed.stdout
         assert signlang(command, "--help").exit_code == 0
     bare = signlang()
@@ -490,6 +490,7 @@ def test_extract_hands_its_options_on(monkeypatch, videos, tmp_path):
     refused(signlang("extract", videos, "--out", tmp_path / "out", *options), "that is all")
     assert asked == {
         "source": videos, "out": tmp_path / "out", "num_workers": 3, "format": "pose", "fps": 10.0, "resume": False,
+        "estimator": "mediapipe",
         "estimator_options": {"face": True, "world": True, "backend": "tasks"},
     }  # fmt: skip
 

@@ -3,7 +3,8 @@
 Design decisions:
 
 * An estimator works frame by frame (:meth:`PoseEstimator.detect`), because trackers do; whole clips, streams and batches are
-  built on that. :meth:`PoseEstimator.reset` forgets the clip before, so a clip gives the same landmarks wherever it stands.
+  built on that. One that is faster on several frames at a time gives :meth:`PoseEstimator.detect_all` too.
+  :meth:`PoseEstimator.reset` forgets the clip before, so a clip gives the same landmarks wherever it stands.
 * Frames come in chunks and only landmarks are kept, so a video of any length needs the memory of one chunk.
 * No person is a result, not an error: every point is NaN, and a warning says so.
 """
@@ -47,6 +48,8 @@ class PoseEstimator(ABC):
 
     layout: str
     """Name of the layout of the K points that :meth:`detect` returns."""
+    chunk: int = _CHUNK
+    """Most frames that :meth:`detect_all` gets at a time, and so that lie in memory."""
 
     @property
     def description(self) -> str:
@@ -60,6 +63,10 @@ class PoseEstimator(ABC):
     @abstractmethod
     def detect(self, frame: np.ndarray, seconds: float) -> Detection:
         """Landmarks of one frame (H, W, 3) uint8 RGB, shown ``seconds`` after the start of the clip."""
+
+    def detect_all(self, frames: np.ndarray, timestamps: np.ndarray) -> list[Detection]:
+        """Landmarks of the next frames of a clip, (t, H, W, 3) uint8 RGB, shown at ``timestamps`` (t,) seconds."""
+        return [self.detect(frame, seconds) for frame, seconds in zip(frames, timestamps.tolist())]
 
     def close(self) -> None:  # noqa: B027 - nothing to free is a fine default
         """Free the model. The estimator may be used again; it then loads anew."""
@@ -76,7 +83,7 @@ class PoseEstimator(ABC):
         Raises:
             ValueError: frames of another shape or dtype, of changing size, or none at all.
         """
-        chunks = iter_video(video, chunk=_CHUNK) if isinstance(video, (Video, np.ndarray)) else video
+        chunks = iter_video(video, chunk=self.chunk) if isinstance(video, (Video, np.ndarray)) else video
         found: list[Detection] = []
         times: list[float] = []
         size: tuple[int, int] | None = None
@@ -88,9 +95,8 @@ class PoseEstimator(ABC):
             if size not in (None, (width, height)):
                 raise ValueError(f"The frames change size from {size} to {(width, height)} within the clip.")
             size = (width, height)
-            for frame, seconds in zip(frames, timestamps.tolist()):
-                found.append(self.detect(frame, seconds))
-                times.append(seconds)
+            found += self.detect_all(frames, timestamps)
+            times += timestamps.tolist()
         if not found:
             raise ValueError("There are no frames to find landmarks in.")
         return self.sequence(found, np.array(times), size)
@@ -145,7 +151,7 @@ def estimate_video(
     Warns:
         VideoWarning: nobody was found (the landmarks are all NaN), or the file is cut off.
     """
-    chunks = iter_video(source, fps=fps, chunk=_CHUNK)
+    chunks = iter_video(source, fps=fps, chunk=_CHUNK if estimator is None else estimator.chunk)
     if estimator is None:
         with default_estimator() as estimator:
             sequence = estimator.estimate(chunks)
@@ -176,6 +182,26 @@ def estimate_frames(
         fps: their rate, where there are no ``timestamps`` (T,) in seconds.
     """
     return estimate_video(as_video(frames, fps=fps, timestamps=timestamps), estimator)
+
+
+ESTIMATORS: dict[str, str] = {
+    "mediapipe": "signlang_hf.pose:default_estimator",
+    "heatmap": "signlang_hf.pose.heatmap:HeatmapEstimator",
+}
+"""Name of an estimator → ``module:callable`` that makes one."""
+
+
+def estimator_factory(name: str) -> str:
+    """``module:callable`` of an estimator's name, or of itself.
+
+    Raises:
+        ValueError: no such name.
+    """
+    if ":" not in name and name not in ESTIMATORS:
+        raise ValueError(
+            f"Unknown pose estimator {name!r}; choose {', '.join(ESTIMATORS)}, or module:callable of your own."
+        )
+    return ESTIMATORS.get(name, name)
 
 
 def default_estimator(**options: Any) -> PoseEstimator:

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from ..video import VIDEO_SUFFIXES
+from .estimator import estimator_factory
 from .manifest import Manifest
 from .worker import Worker, WorkerDied, blank_row, extract_video, load_estimator
 
 FORMATS: tuple[str, ...] = ("npz", "pose")
-_DEFAULT_ESTIMATOR = "signlang_hf.pose:default_estimator"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def extract_folder(
     fps: float | None = None,
     resume: bool = True,
     estimator_options: dict[str, Any] | None = None,
-    estimator: str = _DEFAULT_ESTIMATOR,
+    estimator: str = "mediapipe",
     progress: bool = True,
 ) -> ExtractionReport:
     """Extract the landmarks of all videos in a folder and its sub-folders.
@@ -109,7 +109,7 @@ def extract_folder(
         resume: go on where an earlier run stopped; failed videos are tried again, changed ones done again. False removes what
             the earlier manifest lists and starts afresh.
         estimator_options: keyword arguments for the estimator; must be JSON values.
-        estimator: ``module:callable`` that makes a :class:`PoseEstimator`; default: MediaPipe.
+        estimator: ``mediapipe``, ``heatmap`` (our own detector), or ``module:callable`` that makes a :class:`PoseEstimator`.
         progress: show a progress bar on the error stream.
 
     Returns:
@@ -117,7 +117,8 @@ def extract_folder(
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no videos in it, other settings than the folder's, another extraction at work in it, bad arguments.
+        ValueError: no videos in it, other settings than the folder's, another extraction at work in it, bad arguments, a model
+            that cannot be used.
         ImportError: the estimator is not installed.
     """
     started = time.perf_counter()
@@ -127,10 +128,11 @@ def extract_folder(
         raise ValueError(f"num_workers is {num_workers}; it must be a whole number from 0.")
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"fps is {fps}; it must be a positive number.")
+    factory = estimator_factory(estimator)
     videos = find_videos(source)
     out = Path(out)
     options = dict(estimator_options or {})
-    settings = {"format": format, "fps": fps, "estimator": estimator, "estimator_options": options}
+    settings = {"format": format, "fps": fps, "estimator": factory, "estimator_options": options}
     with _sole_writer(out):
         manifest = Manifest(out, settings, resume=resume)
         todo = [name for name, path in videos.items() if not manifest.done(name, path)]
@@ -138,7 +140,7 @@ def extract_folder(
         tasks = [
             {"name": name, "video": str(videos[name]), "target": str(out / targets[name]), "fps": fps} for name in todo
         ]
-        results = _answers(tasks, num_workers, estimator, options)
+        results = _answers(tasks, num_workers, factory, options)
         for name, answer in _with_progress(results, len(videos), len(todo), progress):
             ok = answer["error"] is None
             if not ok:
@@ -185,7 +187,8 @@ def _answers(
     for task in tasks:
         waiting.put(task)
     answers: queue.SimpleQueue[tuple[str, dict[str, Any]] | BaseException] = queue.SimpleQueue()
-    workers = [Worker(estimator, options) for _ in range(min(num_workers, len(tasks)))]
+    share = min(num_workers, len(tasks))
+    workers = [Worker(estimator, options, share) for _ in range(share)]
     threads = [threading.Thread(target=_serve, args=(worker, waiting, answers), daemon=True) for worker in workers]
     try:
         for thread in threads:

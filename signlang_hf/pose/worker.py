@@ -77,10 +77,17 @@ def extract_video(video: Path, target: Path, estimator: PoseEstimator, fps: floa
 
 
 class Worker:
-    """The parent's end of a worker process, which is started when it is first needed and again after it died."""
+    """The parent's end of a worker process, which is started when it is first needed and again after it died.
 
-    def __init__(self, estimator: str, options: dict[str, Any]) -> None:
+    Args:
+        estimator: ``module:callable`` that makes the pose estimator.
+        options: its keyword arguments.
+        share: how many such processes share the machine; an estimator that computes in threads of its own gets so much fewer.
+    """
+
+    def __init__(self, estimator: str, options: dict[str, Any], share: int = 1) -> None:
         self._setup = {"estimator": estimator, "options": options}
+        self._threads = max(1, (os.cpu_count() or 1) // share)
         self._process: subprocess.Popen[str] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._closed = False
@@ -111,7 +118,8 @@ class Worker:
 
     def _start(self) -> None:
         # The child sees the modules that the parent sees, however the parent came by them.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = {"OMP_NUM_THREADS": str(self._threads), **os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from signlang_hf.pose.worker import main; main()"],
             stdin=subprocess.PIPE,

@@ -60,6 +60,14 @@ class Grey(PoseEstimator):
 ESTIMATOR = f"{__name__}:Grey"
 
 
+class Threads(Grey):
+    """Says how many threads its process is told to use."""
+
+    @property
+    def description(self):
+        return os.environ["OMP_NUM_THREADS"]
+
+
 def clip(path, level, frames=6):
     return write_video(path, np.full((frames, 48, 64, 3), level, np.uint8), fps=20)
 
@@ -386,3 +394,13 @@ def test_no_videos(tmp_path):
         find_videos(tmp_path / "absent")
     with pytest.raises(ValueError, match="No videos in"):
         find_videos(tmp_path)
+
+
+@pytest.mark.parametrize("told", [None, "3"])
+def test_workers_share_the_cores(videos, tmp_path, monkeypatch, told):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if told:
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    report = extract(videos, tmp_path / "out", num_workers=2, estimator=f"{__name__}:Threads")
+    assert {row["estimator"] for row in report.rows} == {told or "4"}
