@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..decoding import DecodedToken, greedy_search
-from .reports import _INK, _figure, _save
+from .reports import INK, new_figure, save_figure
 
 _END = "</s>"
 _GREY = "#adb5bd"
@@ -99,7 +99,7 @@ def _source_names(processor: Any, glosses: Sequence[str]) -> list[str]:
     return names
 
 
-def alignment_picture(alignment: Alignment, path: Path, *, title: str = "") -> Path:
+def alignment_picture(alignment: Alignment, path: str | Path, *, title: str = "") -> Path:
     """Heat map of an :class:`Alignment`: source glosses × target words, the colour is the attention in percent.
 
     Args:
@@ -115,7 +115,7 @@ def alignment_picture(alignment: Alignment, path: Path, *, title: str = "") -> P
             f"The attention is {weights.shape}; with {shape[0]} words and {shape[1]} glosses it must be {shape}."
         )
     longest = [max(map(len, names)) for names in (alignment.words, alignment.glosses)]
-    figure = _figure(
+    figure = new_figure(
         min(max(3.5, 0.42 * shape[1] + 0.08 * longest[0] + 1.6), 24.0),
         min(max(2.5, 0.3 * shape[0] + 0.08 * longest[1] + 0.8), 24.0),
     )
@@ -128,18 +128,18 @@ def alignment_picture(alignment: Alignment, path: Path, *, title: str = "") -> P
     axis.set_yticks(range(shape[0]), alignment.words, fontsize=8)
     if max(shape) <= _NUMBERED:
         for row, column in zip(*(weights >= 0.095).nonzero()):
-            colour = "white" if weights[row, column] > 0.5 else _INK
+            colour = "white" if weights[row, column] > 0.5 else INK
             axis.text(
                 column, row, f"{100 * weights[row, column]:.0f}", ha="center", va="center", fontsize=7, color=colour
             )
     figure.colorbar(image, ax=axis, fraction=0.06, label="attention of the word (%)")
-    return _save(figure, path)
+    return save_figure(figure, Path(path))
 
 
 def ctc_picture(
     log_probs: np.ndarray,
     vocabulary: Sequence[str],
-    path: Path,
+    path: str | Path,
     *,
     tokens: Sequence[DecodedToken] | None = None,
     blank: int = 0,
@@ -178,13 +178,13 @@ def ctc_picture(
     width = min(max(4.5, 0.5 * len(tokens), 0.012 * len(times)), 20.0)  # of the axes, in inches
     places, upright = _label_places([(token.start + token.end) / 2 / len(times) * width for token in tokens], names)
     below = 0.5 + (max(map(len, names)) * _LETTER if upright else 0.2)
-    figure = _figure(width + 1.5 + _LETTER * max((len(name) for _, name in runners_up), default=5), 3.8 + below)
+    figure = new_figure(width + 1.5 + _LETTER * max((len(name) for _, name in runners_up), default=5), 3.8 + below)
     curves, segments = figure.subplots(2, sharex=True, height_ratios=(3, below))
     curves.plot(times, 100 * probabilities[:, blank], color=_GREY, label="blank", zorder=1)
     for column in decoded:
         curves.plot(times, 100 * probabilities[:, column], color=colours[column], label=vocabulary[column], zorder=3)
     for (column, name), style in zip(runners_up, cycle(("--", "-.", ":"))):
-        curves.plot(times, 100 * probabilities[:, column], color=_INK, linestyle=style, linewidth=0.9, label=name)
+        curves.plot(times, 100 * probabilities[:, column], color=INK, linestyle=style, linewidth=0.9, label=name)
     shown = {"blank", *(name for _, name in runners_up)}
     curves.legend(
         handles=[line for line in curves.lines if line.get_label() in shown],
@@ -208,7 +208,7 @@ def ctc_picture(
         axis.spines[["top", "right"]].set_visible(False)
     segments.spines["left"].set_visible(False)
     segments.tick_params(axis="y", length=0)
-    return _save(figure, path)
+    return save_figure(figure, Path(path))
 
 
 def _label_places(centres: Sequence[float], names: Sequence[str]) -> tuple[list[float], bool]:

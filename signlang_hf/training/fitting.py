@@ -155,9 +155,14 @@ def measure_features(processor: SequenceFeatureExtractor, train: Dataset) -> Non
 
 
 def run_settings(
-    model_args: NetworkArguments, data_args: DataArguments, args: FittingArguments, splits: DatasetDict
+    model_args: NetworkArguments,
+    data_args: DataArguments,
+    args: FittingArguments,
+    splits: DatasetDict,
+    digest: Callable[[Dataset], str] = digest,
 ) -> dict[str, Any]:
-    """What makes a run what it is: changing any of it in the middle would make a model that no command reproduces."""
+    """What makes a run what it is: changing any of it in the middle would make a model that no command reproduces. ``digest`` tells
+    the rows of a split from others."""
     schedule = (
         "seed", "data_seed", "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size",
         "gradient_accumulation_steps", "weight_decay", "warmup_steps", "warmup_ratio", "lr_scheduler_type",

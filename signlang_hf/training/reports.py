@@ -13,10 +13,10 @@ import numpy as np
 from ..landmarks.files import atomic_write
 from .results import unit_of
 
-_INK, _ACCENT, _SOFT = "#1f2933", "#d9480f", "#1971c2"
+INK, ACCENT, SOFT = "#1f2933", "#d9480f", "#1971c2"
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -25,7 +25,7 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: Path) -> Path:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     atomic_write(path, lambda stream: stream.write(buffer.getvalue()))
@@ -49,7 +49,7 @@ def learning_curve(
         metric: what validation measured; rates are shown in per cent, scores as they are.
         loss_name: what the left axis says.
     """
-    figure = _figure(7, 4)
+    figure = new_figure(7, 4)
     loss_axis = figure.add_subplot()
     loss = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
     evaluation = [(row["epoch"], row["eval_loss"]) for row in history if "eval_loss" in row]
@@ -57,9 +57,9 @@ def learning_curve(
     factor, sign = (1, "") if score else (100, " %")
     name, key = metric.upper() if metric in ("wer", "bleu") else metric.replace("_", " "), f"eval_{metric}"
     measured = [(row["epoch"], factor * row[key]) for row in history if key in row]
-    lines = loss_axis.plot(*zip(*loss), color=_INK, label="training loss") if loss else []
+    lines = loss_axis.plot(*zip(*loss), color=INK, label="training loss") if loss else []
     if evaluation:
-        lines += loss_axis.plot(*zip(*evaluation), color=_INK, linestyle=":", label="validation loss")
+        lines += loss_axis.plot(*zip(*evaluation), color=INK, linestyle=":", label="validation loss")
     loss_axis.set(xlabel="epoch", ylabel=loss_name)
     loss_axis.spines[["top", "right"]].set_visible(False)
     loss_axis.margins(x=0)
@@ -71,10 +71,10 @@ def learning_curve(
         share_axis.set(ylabel=name if score else f"{name} (%)", ylim=(0, limit))
         share_axis.spines["top"].set_visible(False)
         if measured:
-            lines += share_axis.plot(*zip(*measured), color=_ACCENT, label=f"validation {name}")
+            lines += share_axis.plot(*zip(*measured), color=ACCENT, label=f"validation {name}")
         for (line, value), style in zip((references or {}).items(), ("--", "-.", ":")):
             label = f"{line} {factor * value:.1f}{sign}"
-            lines += [share_axis.axhline(factor * value, color=_SOFT, linestyle=style, linewidth=1.2, label=label)]
+            lines += [share_axis.axhline(factor * value, color=SOFT, linestyle=style, linewidth=1.2, label=label)]
     if lines:
         figure.legend(
             lines,
@@ -83,7 +83,7 @@ def learning_curve(
             ncols=min(len(lines), 3),
             frameon=False,
         )
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def confusion_matrix(
@@ -95,7 +95,7 @@ def confusion_matrix(
     np.add.at(matrix, (references, predicted), 1)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(max(4.0, 0.28 * count), 24.0)
-    figure = _figure(side + 1.2, side + 0.8)
+    figure = new_figure(side + 1.2, side + 0.8)
     axis = figure.add_subplot()
     image = axis.imshow(100 * share, cmap="Blues", vmin=0, vmax=100)
     axis.set(xlabel="predicted", ylabel="true", title=title)
@@ -104,10 +104,10 @@ def confusion_matrix(
         axis.set_yticks(range(count), names, fontsize=7)
     if count <= 40:
         for row, column in zip(*matrix.nonzero()):
-            colour = "white" if share[row, column] > 0.5 else _INK
+            colour = "white" if share[row, column] > 0.5 else INK
             axis.text(column, row, matrix[row, column], ha="center", va="center", fontsize=6, color=colour)
     figure.colorbar(image, ax=axis, fraction=0.045, label="share of the true label (%)")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def per_class_table(predicted: np.ndarray, references: np.ndarray, names: Sequence[str], path: Path) -> Path:

@@ -1,0 +1,66 @@
+"""Train a detector that comes with the package, and put it on the package's shelf in half precision.
+
+    accelerate launch recipes/bundle_detector.py --name detector --config recipes/configs/detector_mobilenet.yaml --data_dir pictures
+
+takes the arguments of ``train_detector.py`` and ``--name``. Training that is finished is read. The card states what the half-precision weights reach on the
+test split; what is put on the shelf brings no code: its classes are those of the installation.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from signlang_hf import pretrained
+from signlang_hf.data.leaks import LeakError
+from signlang_hf.training.arguments import parse
+from signlang_hf.training.cards import launch_command
+from signlang_hf.training.checkpoints import write_json
+from signlang_hf.training.detection import load_pictures, measure, train_detector
+from signlang_hf.training.detector_arguments import DetectorArguments, DetectorTrainingArguments, PictureArguments
+from signlang_hf.training.detector_cards import detector_rows, save_detector_card
+from signlang_hf.training.shelf import BundleArguments, put_on_shelf
+
+console = Console()
+
+
+def main(argv: list[str] | None = None) -> Path:
+    groups = (DetectorArguments, PictureArguments, DetectorTrainingArguments)
+    model_args, data_args, args, bundle = parse(argv, BundleArguments, groups=groups)
+    splits = load_pictures(data_args, seed=args.seed)
+    if "test" not in splits:
+        raise ValueError("There is no test split to measure the model on.")
+    result = train_detector(model_args, data_args, args, splits)
+    if args.should_save:
+        trainer = result.trainer
+        command = launch_command("recipes/bundle_detector.py", argv)
+        with TemporaryDirectory() as folder:
+            half = trainer.model.half()
+            half.save_pretrained(folder)
+            trainer.processing_class.save_pretrained(folder)
+            # Stored in half precision, computed in single: few CPUs are fast, or exact, in the former.
+            config = Path(folder) / "config.json"
+            write_json(config, json.loads(config.read_text()) | {"dtype": "float32"})
+            half.float()  # the weights as they were rounded
+            result = replace(result, folder=Path(folder), metrics=measure(trainer, data_args, splits["test"]))
+            rows = detector_rows(result, "test", command, seeds=(args.seed,))
+            save_detector_card(result, data_args, args, splits, command, rows, name=bundle.name, bundled=True)
+            shelved = put_on_shelf(Path(folder), bundle.name)
+        console.print(f"PCK@0.05 {100 * result.metrics['pck@0.05']:.1f} %. Wrote {shelved}")
+    return pretrained.FOLDER / bundle.name
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LeakError as error:
+        sys.exit(f"bundle_detector: {error}\nHere that is --allow_leaks true.")
+    except (ValueError, FileNotFoundError, ImportError, PermissionError) as error:
+        sys.exit(f"bundle_detector: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bundle_detector: interrupted; run the same command again to go on.")
