@@ -5,8 +5,8 @@
         --translator recipes/configs/fingerspelled_words_translator.yaml
 
 takes the arguments of ``train_ctc.py``, ``--name``, and in ``--translator`` a file for ``train_translator.py``: then the two become one
-model for the task ``sign-translation``, and what the card states is measured on both in a row. Training that is finished is read. What
-is put on the shelf brings no code: its classes are those of the installation. ``tests/test_pretrained.py`` measures it again.
+model for the task ``sign-translation``, and what the card states is measured on both in a row. Training that is finished is read;
+``--keep_recognizer true`` joins a new translator to the recogniser that is on the shelf, which is not trained again. What is put on the shelf brings no code: its classes are those of the installation. ``tests/test_pretrained.py`` measures it again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from signlang_hf.data.leaks import LeakError
 from signlang_hf.pipelines.loading import load_translation_pipeline
 from signlang_hf.training.arguments import DataArguments, parse
 from signlang_hf.training.cards import launch_command
-from signlang_hf.training.continuous import continuous_task, train_continuous
+from signlang_hf.training.continuous import ContinuousResult, continuous_task, train_continuous
 from signlang_hf.training.cross_validation import result_rows
 from signlang_hf.training.results import save_results
 from signlang_hf.training.sentence_arguments import (
@@ -49,6 +49,15 @@ class SentenceBundleArguments(BundleArguments):
         default=None,
         metadata={"help": "YAML file for train_translator.py: the translator that is joined to the recogniser."},
     )
+    keep_recognizer: bool = field(
+        default=False,
+        metadata={"help": "Join a new translator to the recogniser of the pair of this name that is on the shelf."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.keep_recognizer and self.translator is None:
+            raise ValueError("--keep_recognizer is for a pair; say what is joined to it with --translator.")
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -58,7 +67,10 @@ def main(argv: list[str] | None = None) -> Path:
     refuse_leaks(splits, data_args)
     if "test" not in splits:
         raise ValueError("There is no test split to measure the model on.")
-    recognizer = train_continuous(model_args, data_args, args, splits)
+    if bundle.keep_recognizer:
+        recognizer = ContinuousResult({}, {}, {}, pretrained.path(bundle.name) / "recognizer", trainer=None)
+    else:
+        recognizer = train_continuous(model_args, data_args, args, splits)
     translator, texts = (None, set()) if bundle.translator is None else train_second(bundle.translator)
     if not args.should_save:
         return pretrained.FOLDER / bundle.name

@@ -3,12 +3,13 @@
     accelerate launch recipes/train_ctc.py --config recipes/configs/isl30_sentences_ctc.yaml
     accelerate launch recipes/train_ctc.py --dataset landmark_sentences --data_dir my_sentences --num_train_epochs 60
 
-Every argument of the three groups (``--help`` lists them) can stand in the YAML file or on the command line; the command line
-wins. Running the same command again resumes from the last checkpoint; a finished run or fold is read and not trained again.
+A file of ``recipes/configs`` goes by its name, ``--config isl30_sentences_ctc``. Every argument of the three groups (``--help`` lists
+them) can stand in the YAML file or on the command line; the command line wins. Running the same command again resumes from the last
+checkpoint; a finished run or fold is read and not trained again.
 ``--cross_validate signer`` and ``--seeds 0 1 2`` train several models; mean and spread are printed.
 
-What the training glosses are in the habit of is kept in an n-gram model beside the weights (``language_model.arpa``), and how the model
-was read in ``decoder.json``.
+What the training glosses are in the habit of is kept in an n-gram model beside the weights (``language_model.arpa``) where that helped on
+validation, and how the model was read in ``decoder.json``.
 """
 
 from __future__ import annotations

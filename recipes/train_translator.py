@@ -3,8 +3,9 @@
     accelerate launch recipes/train_translator.py --config recipes/configs/phoenix14t_translator.yaml
     accelerate launch recipes/train_translator.py --dataset landmark_sentences --data_dir my_sentences --num_train_epochs 60
 
-Every argument of the three groups (``--help`` lists them) can stand in the YAML file or on the command line; the command line
-wins. Running the same command again resumes from the last checkpoint; a finished run or fold is read and not trained again.
+A file of ``recipes/configs`` goes by its name, ``--config phoenix14t_translator``. Every argument of the three groups (``--help`` lists
+them) can stand in the YAML file or on the command line; the command line wins. Running the same command again resumes from the last
+checkpoint; a finished run or fold is read and not trained again.
 ``--cross_validate sentence`` and ``--seeds 0 1 2`` train several models; mean and spread are printed.
 """
 

@@ -1,4 +1,7 @@
-"""Arguments of the training recipes: three dataclasses, read from YAML (``--config``) and flags, flags winning."""
+"""Arguments of the training recipes: three dataclasses, read from YAML (``--config``) and flags, flags winning.
+
+A configuration that comes with the recipes is known by its name: ``--config isl_csltr_ctc_8gb``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from typing import Any, NoReturn
 from transformers import TrainingArguments
 
 from .results import require_benchmark
+
+_ENDS = (".yaml", ".yml")
 
 
 def parsed(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
@@ -213,7 +218,16 @@ class FittingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            if "support bf16" not in str(error):
+                raise
+            # Not another precision in silence: what a run was trained with would then depend on where it was started.
+            raise ValueError(
+                "bf16 is set, in the --config file or by a flag, and this machine cannot compute with it: add --bf16 false, or "
+                "--bf16 false --fp16 true on an older GPU."
+            ) from None
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay}; it must be in [0, 1).")
 
@@ -259,7 +273,8 @@ def parse(
     *more: type,
     groups: Sequence[type] = (ModelArguments, DataArguments, SignTrainingArguments),
 ) -> tuple[Any, ...]:
-    """The three argument groups from ``argv`` (default: the command line), with ``--config file.yaml`` below the flags.
+    """The three argument groups from ``argv`` (default: the command line), with ``--config file.yaml``, or the name of one of
+    ``recipes/configs``, below the flags.
 
     Args:
         argv: words of a command line.
@@ -271,7 +286,7 @@ def parse(
 
     Raises:
         ValueError: an argument that does not exist or cannot be read, or a file that is no YAML mapping.
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file; names those that there are.
     """
     try:
         from trl import TrlParser
@@ -287,6 +302,7 @@ def parse(
     argv = [part for flag in (sys.argv[1:] if argv is None else argv) for part in _apart(flag)]
     if argv[-1:] == ["--config"]:
         refuse("argument --config: expected one argument")
+    argv = [config_file(word) if before == "--config" else word for before, word in zip(["", *argv], argv)]
     try:
         *found, from_file, from_flags = parser.parse_args_and_config(
             argv, return_remaining_strings=True, separate_remaining_strings=True
@@ -301,6 +317,25 @@ def parse(
         close = [match for flag in unknown for match in difflib.get_close_matches(flag, known, n=1)]
         refuse(f"unknown argument {', '.join(unknown)}" + (f" (did you mean {', '.join(close)}?)" if close else ""))
     return tuple(found)
+
+
+def config_file(name: str) -> str:
+    """The file that ``--config`` means: one that is there, or one of ``recipes/configs`` by its name, with or without its ending.
+
+    Raises:
+        FileNotFoundError: neither; the message lists the names.
+    """
+    if Path(name).exists() and not Path(name).is_dir():
+        return name
+    # In the checkout that this package lies in, and beside the recipe that runs.
+    homes = (Path(__file__).resolve().parents[2] / "recipes", Path(sys.argv[0]).resolve().parent)
+    files = [path for home in homes for path in sorted((home / "configs").glob("*")) if path.suffix in _ENDS]
+    known = {path.stem: path for path in files}
+    stem = name.removesuffix(".yaml").removesuffix(".yml")
+    if stem in known:
+        return str(known[stem])
+    there = f"; known by name are {', '.join(known)}" if known else ""
+    raise FileNotFoundError(f"There is no configuration {name}: give a YAML file{there}.")
 
 
 def _apart(flag: str) -> list[str]:

@@ -90,7 +90,7 @@ def train_continuous(
 ) -> ContinuousResult:
     """Train on ``train``, choose the model and the decoder on ``validation`` where it exists, report on ``test`` where it exists.
 
-    Writes into ``args.output_dir``: the model with its processor, ``decoder.json``, ``language_model.arpa`` where the decoder has one,
+    Writes into ``args.output_dir``: the model with its processor, ``decoder.json``, ``language_model.arpa`` where one helped,
     ``results.json``, ``learning_curve.png`` and, with a test split, ``predictions.jsonl`` and ``example.png``. Resumes from the last whole checkpoint of
     the same run; a run that is finished is read.
 

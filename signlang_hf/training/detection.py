@@ -66,7 +66,10 @@ def load_pictures(data_args: PictureArguments, seed: int) -> DatasetDict:
             raise ValueError(
                 f"There is no split '{data_args.train_split}' in {folder}; the dataset has {', '.join(more)}."
             )
-        splits["train"] = concatenate_datasets([splits["train"], more[data_args.train_split]])
+        learned = more[data_args.train_split]
+        if data_args.more_pictures is not None:
+            learned = learned.select(range(min(data_args.more_pictures, len(learned))))
+        splits["train"] = concatenate_datasets([splits["train"], learned])
     if data_args.test_sources:
         _hold_out(splits, data_args.test_sources)
     check_source_leaks(splits, allow=data_args.allow_leaks)

@@ -26,6 +26,9 @@ class PictureArguments(DataArguments):
     more_data_dirs: list[str] | None = field(
         default=None, metadata={"help": "Further folders of the same dataset, whose training splits are learned too."}
     )
+    more_pictures: int | None = field(
+        default=None, metadata={"help": "Learn only the first so many pictures of each of these folders."}
+    )
     test_sources: list[str] | None = field(
         default=None,
         metadata={
@@ -52,6 +55,8 @@ class PictureArguments(DataArguments):
             raise ValueError(f"look_at is {self.look_at!r}; choose {' or '.join(map(repr, LOOKS))}.")
         if not 1 <= self.padding <= 4:
             raise ValueError(f"padding is {self.padding}; it must be in [1, 4].")
+        if self.more_pictures is not None and self.more_pictures < 1:
+            raise ValueError(f"more_pictures is {self.more_pictures}; it must be at least 1.")
         if self.overfit < 0:
             raise ValueError(f"overfit is {self.overfit}; it must be a number of pictures, or 0.")
         if self.cross_validate or self.test_signers or self.validation_by != "clip":

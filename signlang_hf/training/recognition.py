@@ -5,7 +5,8 @@ Design decisions:
 * A clip is read whole: what is longer than the window of a model that is not causal goes through it in overlapping windows, as in
   the pipeline.
 * The language model is of the training glosses, in an ARPA file beside the model. Its weight and the bonus of a gloss are those with the
-  fewest errors on validation; of equals the smaller ones. Without validation the first of each list is taken.
+  fewest errors on validation; of equals the smaller ones. Without validation the first of each list is taken. A model that got the
+  weight 0 is of no use, and is not kept.
 * ``decoder.json`` beside the model says how it was measured: the options of :class:`~signlang_hf.decoding.Decoder`, with the language
   model's file name.
 """
@@ -96,7 +97,7 @@ def fit_decoder(
     validation: tuple[Sequence[np.ndarray], Sequence[Sequence[str]]] | None,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train the language model, choose the weights, and write both beside the model.
+    """Train the language model, choose the weights, and write both beside the model; no language model that counts nothing.
 
     Args:
         processor: whose vocabulary is decoded.
@@ -106,7 +107,7 @@ def fit_decoder(
         folder: of the model.
 
     Returns:
-        Options of :class:`Decoder`; ``language_model`` is the name of a file in the folder, or None.
+        Options of :class:`Decoder`; ``language_model`` is the name of a file in the folder, or None, also where its weight is 0.
     """
     options: dict[str, Any] = {"method": settings["method"]}
     if settings["method"] == "beam":
@@ -129,6 +130,9 @@ def fit_decoder(
                 found.append((int(counts[:, :3].sum()), abs(weight), abs(bonus), (weight, bonus)))
             errors, _, _, chosen = min(found)
         options |= {"lm_weight": chosen[0], "insertion_bonus": chosen[1]}
+        if not chosen[0]:
+            options["language_model"] = None
+            (folder / LANGUAGE_MODEL).unlink(missing_ok=True)
         if errors is not None:
             options["chosen_on"] = {"clips": len(references), "errors": errors}
     write_json(folder / DECODER, options)

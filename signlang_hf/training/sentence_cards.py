@@ -93,12 +93,14 @@ def _save(
     shown = [replace(row, benchmark=dataset_name(data_args)) for row in shown]
     own = shown[0].model if shown else ""
     about = about_data(data_args, splits)
+    # A model that was kept was not trained now.
+    minutes = {"minutes": round(result.training["minutes"], 1)} if result.training else {}
     about["limits"] = [*about["limits"], *facts.pop("limits", ())]
     return save_model_card(
         result.folder,
         repo_id=args.hub_model_id or portable(str(result.folder)),
         **about,
-        training={**training_facts(args), "minutes": round(result.training["minutes"], 1), **more},
+        training={**training_facts(args), **minutes, **more},
         command=command,
         results=[replace(row, model=name) for row in shown if row.model == own],
         baselines=[row for row in shown if row.model != own],

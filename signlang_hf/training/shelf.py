@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .. import pretrained
 from ..landmarks.files import atomic_write
+from ..pipelines.gloss_decoding import DECODER
 from .checkpoints import write_json
+from .recognition import LANGUAGE_MODEL
 
 MAX_BYTES = 5_000_000
 """What a model may weigh, all files together."""
@@ -18,9 +21,9 @@ _SETTINGS = (
     "preprocessor_config.json",
     "processor_config.json",
     "generation_config.json",
-    "decoder.json",
+    DECODER,
 )
-_CONTENT = ("README.md", "model.safetensors", "language_model.arpa")
+_CONTENT = ("README.md", "model.safetensors", LANGUAGE_MODEL)
 
 
 @dataclass
@@ -38,7 +41,8 @@ class BundleArguments:
 
 def put_on_shelf(folder: Path, name: str) -> Path:
     """Copy a trained model's weights, settings and card, with those of its members; its code, and the ``auto_map`` that asks for it,
-    stay behind, and so does what training has left.
+    stay behind, and so does what training has left, and a language model that decoding gives no weight. What an earlier model of the
+    name had and this one lacks is removed.
 
     Returns:
         Its folder in the package.
@@ -50,21 +54,33 @@ def put_on_shelf(folder: Path, name: str) -> Path:
     files = [
         path for path in files if not any(part.startswith("checkpoint-") for part in path.relative_to(folder).parts)
     ]
+    mute = {path.parent for path in files if path.name == DECODER and _read(path).get("lm_weight") == 0}
+    files = [path for path in files if not (path.name == LANGUAGE_MODEL and path.parent in mute)]
     size = sum(path.stat().st_size for path in files)
     if size > MAX_BYTES:
         raise ValueError(
             f"{folder} weighs {size / 1e6:.1f} MB; a model that comes with the package may have {MAX_BYTES / 1e6:g}."
         )
     shelf = pretrained.FOLDER / name
-    for path in files:
-        goal = shelf / path.relative_to(folder)
+    goals = {path: shelf / path.relative_to(folder) for path in files}
+    for path, goal in goals.items():
         goal.parent.mkdir(parents=True, exist_ok=True)
         if path.name in _SETTINGS:
-            write_json(goal, _without_code(json.loads(path.read_text(encoding="utf-8"))))
+            settings = _without_code(_read(path))
+            if path.name == DECODER and path.parent in mute:
+                settings["language_model"] = None
+            write_json(goal, settings)
         else:
             content = path.read_bytes()
             atomic_write(goal, lambda stream, content=content: stream.write(content))
+    for path in list(shelf.rglob("*")):
+        if path.name in (*_SETTINGS, *_CONTENT) and path not in goals.values():
+            path.unlink()
     return shelf
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _without_code(settings: object) -> object:

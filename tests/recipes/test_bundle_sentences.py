@@ -13,6 +13,7 @@ from transformers import pipeline
 
 from signlang_hf import pretrained
 from signlang_hf.training.results import load_results
+from signlang_hf.training.shelf import put_on_shelf
 
 SETTINGS = {"validation_size": 0.25, "validation_by": "sentence", "num_train_epochs": 25}
 
@@ -71,6 +72,47 @@ def test_a_pair_on_the_shelf(tiny_sentences, trained_ctc, trained_translator, fi
     assert re.search(r"\d+% were in the recogniser's training and \d+% in the translator's", card)
     assert "words = model.generate(**processor(" in card
     assert "AutoModelForSeq2SeqLM" in card and str(tmp_path) not in card
+
+
+def test_a_new_translator_beside_the_recogniser_that_is_there(
+    tiny_sentences, trained_ctc, trained_translator, finished, shelf, tmp_path, monkeypatch
+):
+    pytest.importorskip("sacrebleu")
+    monkeypatch.chdir(tmp_path)
+    second = shutil.copytree(trained_translator.folder, tmp_path / "second")
+    flags = {**TRANSLATOR_FLAGS, **SETTINGS, "num_train_epochs": 15, "data_dir": str(tiny_sentences.data)}
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump(flags | {"output_dir": str(second)}))
+    more = {"translator": tmp_path / "second.yaml", "name": "pair"}
+    folder = tiny_sentences.run(BUNDLE, finished, **more, **SETTINGS)
+    before = (folder / "recognizer" / "model.safetensors").read_bytes()
+    card = (folder / "README.md").read_text()
+    shutil.rmtree(finished)  # of the recogniser only the shelf is left
+    again = tiny_sentences.run(BUNDLE, finished, keep_recognizer="true", **more, **SETTINGS)
+    assert again == folder and not finished.exists()
+    assert (folder / "recognizer" / "model.safetensors").read_bytes() == before
+    now = (folder / "README.md").read_text()
+    assert "| minutes |" in card and "| minutes |" not in now and "--keep_recognizer true" in now
+    assert (
+        now.partition("## Results")[2].partition("Measured")[0]
+        == card.partition("## Results")[2].partition("Measured")[0]
+    )
+    with pytest.raises(ValueError, match="--keep_recognizer is for a pair; say what is joined to it with --translator"):
+        tiny_sentences.run(BUNDLE, finished, name="pair", keep_recognizer="true", **SETTINGS)
+    with pytest.raises(ValueError, match="No model 'other' comes with this installation"):
+        tiny_sentences.run(BUNDLE, finished, **{**more, "name": "other"}, keep_recognizer="true", **SETTINGS)
+
+
+def test_a_language_model_without_a_say_stays_off_the_shelf(trained_ctc, shelf, tmp_path):
+    folder = shutil.copytree(trained_ctc.folder, tmp_path / "trained")
+    decoder = json.loads((folder / "decoder.json").read_text())
+    assert decoder["lm_weight"] > 0
+    assert (put_on_shelf(folder, "signs") / "language_model.arpa").is_file()
+    (folder / "decoder.json").write_text(json.dumps(decoder | {"lm_weight": 0.0}))
+    shelved = put_on_shelf(folder, "signs")  # in the place of the first
+    assert not (shelved / "language_model.arpa").exists()
+    assert json.loads((shelved / "decoder.json").read_text()) == decoder | {"lm_weight": 0.0, "language_model": None}
+    pipe = pipeline("continuous-sign-recognition", model=str(shelved))
+    assert pipe.own_decoding["beam_size"] == decoder["beam_size"] and "language_model" not in pipe.own_decoding
 
 
 def test_what_cannot_be_bundled_is_said(tiny_sentences, finished, shelf, monkeypatch):

@@ -149,6 +149,7 @@ def test_sources_are_held_out_of_training_and_validation(load):
 def test_more_folders_are_learned_and_leaks_are_refused(load, tmp_path):
     more = write_pictures(tmp_path / "more" / "train", range(40, 44), source="elsewhere").parent
     assert len(load(more_data_dirs=[more])["train"]) == 28
+    assert len(load(more_data_dirs=[more], more_pictures=3)["train"]) == 27
     leaking = write_pictures(tmp_path / "leaking" / "train", range(50, 52), source="video-10").parent
     with pytest.raises(LeakError, match=r"train / test .*pictures of 'video-10'"):
         load(more_data_dirs=[leaking])
@@ -198,6 +199,7 @@ def test_a_benchmark_is_written_with_its_command(tiny_pictures, tmp_path, monkey
     (
         ({"look_at": "hand"}, "look_at is 'hand'"),
         ({"padding": 0.5}, "padding is 0.5"),
+        ({"more_pictures": 0}, "more_pictures is 0"),
         ({"cross_validate": "signer"}, "held out by their source"),
         ({"augment": '{"flipp": 1}'}, "Unknown augmentation setting flipp"),
         ({"augment": '{"enabled": 3}'}, "must be true or false"),
