@@ -95,11 +95,22 @@ def extract(
     face: Annotated[bool, typer.Option(help="Keep the face mesh as well.")] = False,
     world: Annotated[bool, typer.Option(help="Keep metric 3-D points as well.")] = False,
     backend: Annotated[str, typer.Option(help="auto, solutions or tasks.")] = "auto",
+    estimator: Annotated[str, typer.Option(help="mediapipe, or heatmap: our own keypoint detector.")] = "mediapipe",
+    model: Annotated[
+        str | None, typer.Option(help="With heatmap: model folder, Hub id or a name from signlang models.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="With heatmap: auto, cpu, cuda or mps.")] = "auto",
     resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped.")] = True,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if a video failed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the landmarks in every video of a folder; running it again goes on where it stopped."""
+    mediapipe = {"face": face, "world": world, "backend": backend}
+    heatmap = {"model": model} | ({} if device == "auto" else {"device": device})
+    if estimator == "heatmap" and mediapipe != {"face": False, "world": False, "backend": "auto"}:
+        raise typer.BadParameter("--face, --world and --backend are MediaPipe's.", param_hint="--estimator")
+    if estimator == "mediapipe" and (model is not None or device != "auto"):
+        raise typer.BadParameter("--model and --device go with --estimator heatmap.", param_hint="--estimator")
     from .pose import extract_folder
 
     report = extract_folder(
@@ -109,13 +120,108 @@ def extract(
         format=format,
         fps=fps,
         resume=resume,
-        estimator_options={"face": face, "world": world, "backend": backend},
+        estimator=estimator,
+        estimator_options={"mediapipe": mediapipe, "heatmap": heatmap}.get(estimator),
     )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
         typer.echo(str(report), err=True)
     if strict and report.failures:
+        raise typer.Exit(1)
+
+
+@app.command("label-frames")
+def label_frames(
+    source: Annotated[Path, typer.Argument(help="Folder that is searched for videos, or one video.")],
+    out: Annotated[Path, typer.Option(help="Folder for the dataset: images, labels and contact_sheet.png.")],
+    frames_per_clip: Annotated[int, typer.Option(min=1, help="Most frames of a video; those that differ most.")] = 40,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Points less sure than that are not visible.")
+    ] = 0.5,
+    fps: Annotated[float | None, typer.Option(help="Look at this many frames a second. Default: all.")] = None,
+    max_size: Annotated[
+        int, typer.Option(min=1, help="Longest side of an image; larger frames are made smaller.")
+    ] = 1280,
+    split_by: Annotated[
+        str, typer.Option(help="What no two splits share: video, or folder where videos lie in one a signer.")
+    ] = "video",
+    seed: Annotated[int, typer.Option(help="Seed of the choice of frames.")] = 0,
+    num_workers: Annotated[int, typer.Option(min=1, help="Worker processes, one teacher each.")] = 1,
+    estimator: Annotated[str, typer.Option(help="The teacher: mediapipe, heatmap or module:callable.")] = "mediapipe",
+    estimator_options: Annotated[str, typer.Option(help="Options of the teacher as JSON.")] = "{}",
+    resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped.")] = True,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 if a video failed, not only if all did.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a dataset for training a keypoint detector out of any videos: frames that differ, with the points that MediaPipe finds."""
+    options = _settings(estimator_options, "--estimator-options", '{"backend": "tasks"}')
+    from .data.label_frames import label_frames as label
+
+    report = label(
+        source,
+        out,
+        frames_per_clip=frames_per_clip,
+        min_confidence=min_confidence,
+        fps=fps,
+        max_size=max_size,
+        split_by=split_by,
+        seed=seed,
+        num_workers=num_workers,
+        estimator=estimator,
+        estimator_options=options,
+        resume=resume,
+    )
+    if as_json:
+        print(json.dumps(report.to_dict(), ensure_ascii=False))
+    else:
+        typer.echo(str(report), err=True)
+    if not report.images or (strict and report.failures):
+        raise typer.Exit(1)
+
+
+@app.command()
+def detect(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Pictures, videos or addresses; folders are searched.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model folder, Hub id or a name from signlang models.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the same files with the skeleton, and .jsonl with their points.")
+    ] = None,
+    conf_threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Points below it are missing. Default: the model's own, or 0.3.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show them in a window, too.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    smooth: Annotated[bool, typer.Option(help="Take the trembling out of the points of videos.")] = True,
+    track: Annotated[bool, typer.Option(help="Look closer at where the signer is.")] = True,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
+    webcam: Annotated[bool, typer.Option("--webcam", help="Find the points live, from a camera.")] = False,
+    camera: Annotated[str, typer.Option(help="With --webcam: number of the camera, or a video in its place.")] = "0",
+    no_window: Annotated[bool, typer.Option("--no-window", help="With --webcam: stay in the terminal.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a frame on standard output.")] = False,
+) -> None:
+    """Find the signer's points in pictures and videos, or before a camera, and draw them. A file that cannot be read is reported
+    and skipped."""
+    if webcam == bool(sources):
+        raise typer.BadParameter("Give pictures or videos, or --webcam for a camera.", param_hint="SOURCES")
+    if webcam and (out is not None or show):
+        raise typer.BadParameter("--out and --show go with files; a camera has its own window.", param_hint="--webcam")
+    if not (webcam or out is not None or show or as_json):
+        raise typer.BadParameter("Say what becomes of the points: --out, --show or --json.", param_hint="--out")
+    from .pipelines.detection_console import tell_files, watch_keypoints
+    from .pose import HeatmapEstimator
+
+    options = {"device": device, "confidence": conf_threshold, "smooth": smooth, "track": track}
+    with HeatmapEstimator(model, **options) as estimator:
+        if webcam:
+            watch_keypoints(estimator, camera, no_window=no_window, as_json=as_json, console=output)
+            return
+        count, failed = tell_files(
+            estimator, sources or (), out=out, show=show, as_json=as_json, console=output, say=say
+        )
+    if failed == count or (failed and strict):
         raise typer.Exit(1)
 
 
@@ -189,10 +295,16 @@ def translate(
     vtt: Annotated[bool, typer.Option("--vtt", help="Write WebVTT subtitles too.")] = False,
     beam: Annotated[
         int | None,
-        typer.Option(min=1, help="Beams of the recogniser; 1 is greedy. Default: 1, with a language model 10."),
+        typer.Option(
+            min=1,
+            help="Beams of the recogniser; 1 is greedy. Default: what training chose, else 1, or 10 with a language model.",
+        ),
     ] = None,
     language_model: Annotated[Path | None, typer.Option(help="ARPA file over the recogniser's glosses.")] = None,
-    lm_weight: Annotated[float | None, typer.Option(help="How much the language model counts.")] = None,
+    lm_weight: Annotated[
+        float | None,
+        typer.Option(help="How much the language model counts. Default: what training chose, if not 0, else 0.5."),
+    ] = None,
     num_beams: Annotated[int | None, typer.Option(min=1, help="Beams of the translator.")] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
 ) -> None:
@@ -457,13 +569,13 @@ def _facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _settings(options: str) -> dict[str, Any]:
+def _settings(options: str, name: str = "--options", example: str = '{"hold_out": "ase"}') -> dict[str, Any]:
     try:
         settings = json.loads(options)
     except json.JSONDecodeError as error:
-        raise ValueError(f"--options is not valid JSON ({error}).") from None
+        raise ValueError(f"{name} is not valid JSON ({error}).") from None
     if not isinstance(settings, dict):
-        raise ValueError(f'--options must be a JSON object such as \'{{"hold_out": "ase"}}\'; got {options}.')
+        raise ValueError(f"{name} must be a JSON object such as '{example}'; got {options}.")
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,19 @@ def test_beams_and_a_language_model(models, clips, tmp_path):
         **pipeline("sign-translation", model=str(models / "both"))(tiny_clip(60), **arguments),
     }
     assert row["glosses"] != plain["glosses"]
+
+
+def test_a_language_model_is_heard_where_training_gave_none_a_say(models, clips, tmp_path):
+    """As in the bundled recogniser of sentences, whose training found no use for one."""
+    folder = shutil.copytree(models / "recognizer", tmp_path / "recognizer")
+    (folder / "decoder.json").write_text('{"beam_size": 10, "language_model": null, "lm_weight": 0.0}')
+    model = NgramModel.train([["RAIN", "TODAY"]] * 200 + [[gloss] for gloss in GLOSSES], order=2)
+    model.save_arpa(tmp_path / "lm.arpa")
+    common = (clips / "a.npz", "--recognizer", folder)
+    (plain,) = rows(translate(*common).stdout)
+    (led,) = rows(translate(*common, "--language-model", tmp_path / "lm.arpa").stdout)
+    assert led != plain
+    assert rows(translate(*common, "--language-model", tmp_path / "lm.arpa", "--lm-weight", 0.5).stdout) == [led]
 
 
 def test_vocabularies_that_disagree_are_said_once(models, clips, tmp_path, caplog):

@@ -24,7 +24,7 @@ CTC_FLAGS = {
     "dataset": "landmark_sentences",
     "model": '{"hidden_size": 24, "num_hidden_layers": 2, "num_recurrent_layers": 1, "hidden_dropout": 0.1}',
     "processor": '{"features": ["position"], "target_fps": 25}',
-    "decoding": '{"order": 2, "lm_weight": [0.0, 0.3], "insertion_bonus": 0.0, "beam_size": 4}',
+    "decoding": '{"order": 2, "lm_weight": [0.2, 0.3], "insertion_bonus": 0.0, "beam_size": 4}',
     "augment": '{"drop_points": 0, "drop_hands": 0, "drop_frames": 0}',
     "num_train_epochs": 2,
     "per_device_train_batch_size": 8,

@@ -47,6 +47,8 @@ HOLD = 0.1
 _WORD = re.compile("[a-z]+")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _CONTEXTS = (0.75, 0.2, 0.05)  # how often a letter of an invented word follows two letters, one or none
+_UNRULY = 4  # every so manieth invented word is any letters in any order,
+_UNRULY_LETTERS = 6  # one to so many of them
 
 
 @dataclass
@@ -121,6 +123,7 @@ class FingerspelledWords(GeneratedBuilder):
         processing="Rest is trimmed, letters are joined by velocity-matched transitions; arms and hands are kept.",
         limits=(
             "Generated: the movements between letters are interpolated, and double letters are spelled twice alike.",
+            "A clip is spelling from start to end: a rest within one is not in the data, and may be read as a letter.",
             "One signer and one clip for each letter of a language; unseen_words tests on the clips that it trains on.",
         ),
     )
@@ -208,6 +211,7 @@ def split_words(words: Sequence[str], seed: int) -> dict[str, list[str]]:
 def invent_words(words: Sequence[str], count: int, seed: int, known: Sequence[str] = ()) -> list[str]:
     """``count`` different words that are none of ``known``: a walk over the letters in which each follows the two before it as often as
     it does in ``words`` (Shannon 1948, section 3); now and then it follows the one before alone, or is any letter, because names do.
+    Every fourth is one to six letters in any order, because single letters, initials and abbreviations are spelled too.
 
     Raises:
         ValueError: so few words cannot be put together to so many new ones.
@@ -224,13 +228,18 @@ def invent_words(words: Sequence[str], count: int, seed: int, known: Sequence[st
     for _ in range(100 * count):
         if len(invented) == count:
             break
-        word = "^^"
-        while word[-1] != "$" and len(word) < longest + 3:
-            contexts = (word[-reach:] for reach in range(rng.choice((2, 1, 0), p=_CONTEXTS), 0, -1))
-            choices = next((follows[context] for context in contexts if context in follows), _ALPHABET)
-            word += choices[rng.integers(len(choices))]
-        word = word[2:-1]
-        if 2 <= len(word) <= longest and word not in taken:
+        if len(invented) % _UNRULY == _UNRULY - 1:
+            word = "".join(
+                _ALPHABET[i] for i in rng.integers(len(_ALPHABET), size=rng.integers(1, _UNRULY_LETTERS + 1))
+            )
+        else:
+            word = "^^"
+            while word[-1] != "$" and len(word) < longest + 3:
+                contexts = (word[-reach:] for reach in range(rng.choice((2, 1, 0), p=_CONTEXTS), 0, -1))
+                choices = next((follows[context] for context in contexts if context in follows), _ALPHABET)
+                word += choices[rng.integers(len(choices))]
+            word = word[2:-1]
+        if 1 <= len(word) <= longest and word not in taken:
             taken.add(word)
             invented.append(word)
     if len(invented) < count:

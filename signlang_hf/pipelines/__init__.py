@@ -3,31 +3,45 @@
 from typing import Any
 
 # First, and completely: our own modules below must never be imported while transformers' are half initialised.
-from transformers import AutoModelForCTC, AutoModelForSeq2SeqLM, AutoModelForVideoClassification
+from transformers import (
+    AutoModelForCTC,
+    AutoModelForKeypointDetection,
+    AutoModelForSeq2SeqLM,
+    AutoModelForVideoClassification,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .. import pretrained
 from ..compat import default_model
 from .continuous import ContinuousSignRecognitionPipeline
 from .gloss_translation import GlossTranslationPipeline
+from .keypoint_detection import SignKeypointDetectionPipeline
 from .live import LiveRecognizer, LiveSign, SignRule
 from .live_sentences import SENTENCE_RULE, LiveGloss, LiveSentence, LiveSentences
 from .sign_recognition import SignRecognitionPipeline
 from .sign_translation import SignTranslationPipeline
 
+
+def _bundled(model: str | None) -> dict[str, Any] | None:
+    """What transformers takes for a default: a bundled model, or a member of one; None where this installation lacks it."""
+    name, _, member = (model or "").partition("/")
+    return default_model(pretrained.path(name) / member) if name in pretrained.names() else None
+
+
 # Task, its pipeline, what loads its model, and the bundled model that answers where none is named.
 _TASKS: tuple[tuple[str, Any, Any, str | None, str], ...] = (
     ("sign-recognition", SignRecognitionPipeline, AutoModelForVideoClassification, pretrained.DEFAULT, "video"),
     ("continuous-sign-recognition", ContinuousSignRecognitionPipeline, AutoModelForCTC, pretrained.SENTENCES, "video"),
-    ("gloss-translation", GlossTranslationPipeline, AutoModelForSeq2SeqLM, None, "text"),
+    ("gloss-translation", GlossTranslationPipeline, AutoModelForSeq2SeqLM, f"{pretrained.SPELLING}/translator", "text"),
     ("sign-translation", SignTranslationPipeline, AutoModelForSeq2SeqLM, pretrained.SPELLING, "video"),
+    ("sign-keypoint-detection", SignKeypointDetectionPipeline, AutoModelForKeypointDetection, None, "image"),
 )
 for _task, _pipeline, _loader, _default, _kind in _TASKS:
     PIPELINE_REGISTRY.register_pipeline(
         _task,
         pipeline_class=_pipeline,
         pt_model=_loader,
-        default=default_model(pretrained.path(_default)) if _default in pretrained.names() else None,
+        default=_bundled(_default),
         type=_kind,
     )
 
@@ -40,6 +54,7 @@ __all__ = [
     "LiveSentence",
     "LiveSentences",
     "LiveSign",
+    "SignKeypointDetectionPipeline",
     "SignRecognitionPipeline",
     "SignRule",
     "SignTranslationPipeline",

@@ -14,9 +14,21 @@ from ..landmarks.files import atomic_write
 from ..video import VIDEO_SUFFIXES
 from .subtitles import save_subtitles, subtitles
 
+UNREADABLE = (ValueError, OSError, ImportError)
+"""What a clip raises that cannot be read; of many clips the others are read all the same."""
 
-def clip_files(source: str) -> Iterator[str]:
+
+def clip_files(
+    source: str,
+    suffixes: Sequence[str] = (*VIDEO_SUFFIXES, *LANDMARK_SUFFIXES),
+    called: str = "video or landmark file",
+) -> Iterator[str]:
     """A file or an address as it is; of a folder all videos and landmark files in it, in the order of their names.
+
+    Args:
+        source: file, address or folder.
+        suffixes: which files of a folder count, by the ends of their names.
+        called: what such a file is called in a message.
 
     Raises:
         FileNotFoundError: a folder without any.
@@ -25,14 +37,13 @@ def clip_files(source: str) -> Iterator[str]:
     if not folder.is_dir():
         yield source
         return
-    suffixes = (*VIDEO_SUFFIXES, *LANDMARK_SUFFIXES)
     files = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     )
     if not files:
-        raise FileNotFoundError(f"There is no video or landmark file in {source}.")
+        raise FileNotFoundError(f"There is no {called} in {source}.")
     yield from map(str, files)
 
 
@@ -79,7 +90,7 @@ def translate_files(
                 if subtitle_formats:
                     cues = subtitles(row)
                     row["subtitles"] = [str(save_subtitles(cues, places[suffix][file])) for suffix in subtitle_formats]
-            except (ValueError, OSError, ImportError) as error:
+            except UNREADABLE as error:
                 row["error"] = str(error)
             rows.append(row)
             yield row

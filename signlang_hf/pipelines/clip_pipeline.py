@@ -6,6 +6,7 @@ Design decisions:
 * A dataset is gone through lazily, row by row: clips of a long one need not fit into memory.
 * Model and processor that were not saved together are refused when the pipeline is made, not at the first clip.
 * A misspelt call argument is an error. transformers would pass it over in silence.
+* A folder is read clip by clip, and one that cannot be read is an entry of the answer: the others are not lost for it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from transformers import Pipeline
 
 from ..landmarks import LandmarkSequence
 from ..pose import PoseEstimator, default_estimator
+from .clip_files import UNREADABLE, clip_files
 from .inputs import to_landmarks, with_clock_and_size
 
 NOBODY = "Nobody was found in this clip."
 """The message of an answer about a clip that shows no person."""
+_OF_TRANSFORMERS = ("batch_size", "num_workers")  # call arguments that never reach ours
 
 
 class SignPipeline(Pipeline):
@@ -39,6 +42,8 @@ class SignPipeline(Pipeline):
     """Call arguments that the pipeline knows."""
     needs: ClassVar[tuple[str, str]] = ("SignKeypointProcessor", "layout")
     """Which processor goes with the model, for messages, and an attribute to know it by."""
+    part: ClassVar[str] = "feature_extractor"
+    """What transformers calls a processor of this kind."""
 
     _load_processor = False
     _load_feature_extractor = True
@@ -49,9 +54,10 @@ class SignPipeline(Pipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name, attribute = self.needs
-        if not hasattr(self.feature_extractor, attribute):
-            given = "none" if self.feature_extractor is None else type(self.feature_extractor).__name__
-            raise ValueError(f"{self.task_name} needs a {name} as feature_extractor; got {given}.")
+        found = getattr(self, self.part)
+        if not hasattr(found, attribute):
+            given = "none" if found is None else type(found).__name__
+            raise ValueError(f"{self.task_name} needs a {name} as {self.part}; got {given}.")
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         if type(inputs).__module__.partition(".")[0] == "datasets" and not isinstance(inputs, Mapping):
@@ -62,7 +68,7 @@ class SignPipeline(Pipeline):
         """Save model and processor. Unlike in transformers the pipeline's code stays here: a folder that brings its own
         would only load with ``trust_remote_code=True``."""
         self.model.save_pretrained(save_directory, **kwargs)
-        self.feature_extractor.save_pretrained(save_directory, **kwargs)
+        getattr(self, self.part).save_pretrained(save_directory, **kwargs)
 
     def _given(self, given: Mapping[str, Any], nullable: Sequence[str] = ()) -> dict[str, Any]:
         """Call arguments that were said: without those that are None, unless None is an answer (``nullable``).
@@ -86,6 +92,10 @@ class ClipPipeline(SignPipeline):
     """Base of the pipelines that take clips: a video or image file (path, URL, bytes), a ``.npz``/``.pose``/``.npy`` landmark
     file, RGB frames (T, H, W, 3) uint8, one RGB image, a ``LandmarkSequence``, a dataset row; or a list, a dataset or one of
     its columns.
+
+    The path of a folder is that of all videos and landmark files in it and its sub-folders, in the order of their names. The answer is
+    a list, one entry a clip: ``{"file", …}`` with the clip's own answer (a list as its ``predictions``), or ``{"file", "error"}``
+    where it cannot be read.
 
     Args:
         estimator: finds landmarks in pictures; default: MediaPipe, made when it is needed.
@@ -111,13 +121,37 @@ class ClipPipeline(SignPipeline):
     def landmarks(self, clip: Any, fps: float | None = None) -> LandmarkSequence:
         """Landmarks of one input, in the layout that it has or that the estimator finds; errors as
         :func:`~signlang_hf.pipelines.inputs.to_landmarks`."""
+        if _is_folder(clip):
+            raise ValueError(f"{clip} is a folder; give it by itself, not in a list, and each of its clips is read.")
         return to_landmarks(clip, lambda: self.estimator, layout=self.feature_extractor.layout, fps=fps)
 
+    def ready(self, **arguments: Any) -> None:
+        """Check call arguments before there is a clip: for callers who would take a mistake in them for one of every clip."""
+        self._sanitize_parameters(**arguments)
+
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        if _is_folder(inputs):
+            return self._read_folder(os.fspath(inputs), kwargs)
         inputs = with_clock_and_size(inputs)
         if isinstance(inputs, (list, tuple)) and len(inputs) == 0:
             return []
         return super().__call__(inputs, **kwargs)
+
+    def _read_folder(self, folder: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        files = list(clip_files(folder))
+        self.ready(**{name: value for name, value in arguments.items() if name not in _OF_TRANSFORMERS})
+        rows = []
+        for file in files:
+            try:
+                answer = self(file, **arguments)
+                rows.append({"file": file, **(answer if isinstance(answer, Mapping) else {"predictions": answer})})
+            except UNREADABLE as error:
+                rows.append({"file": file, "error": str(error)})
+        return rows
+
+
+def _is_folder(inputs: Any) -> bool:
+    return isinstance(inputs, (str, os.PathLike)) and os.path.isdir(inputs)
 
 
 def is_number(value: Any) -> bool:

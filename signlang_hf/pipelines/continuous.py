@@ -34,14 +34,16 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
     """Continuous sign recognition on anything that shows a signed sentence.
 
     Input, one or a list of: a video (path, URL, bytes), a ``.npz``/``.pose``/``.npy`` landmark file, RGB frames (T, H, W, 3)
-    uint8, a ``LandmarkSequence``, a dataset row; or a dataset or one of its columns.
+    uint8, a ``LandmarkSequence``, a dataset row; or a dataset or one of its columns; or the path of a folder, see
+    :class:`~signlang_hf.pipelines.clip_pipeline.ClipPipeline`.
 
     Call arguments:
         beam_size: 1 takes the best gloss of every frame; more searches for the best sentence over so many prefixes. Here and below the
             default is what training chose (``decoder.json`` in the model's folder), and 1 where it chose nothing.
         language_model: a :class:`~signlang_hf.decoding.NgramModel` over the model's glosses, or an ARPA file; needs a beam
             and takes 10 where ``beam_size`` is not given.
-        lm_weight, insertion_bonus: as for :func:`signlang_hf.decoding.beam_search`.
+        lm_weight, insertion_bonus: as for :func:`signlang_hf.decoding.beam_search`. A language model that is given counts 0.5 where
+            training chose no weight, or 0 because its own was of no use.
         engine: ``auto``, ``numpy`` or ``flashlight``.
         fps: frame rate of bare frames, 25 by default.
         batch_size: windows per forward pass.
@@ -130,10 +132,9 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         return windows_of(self.model, self.feature_extractor, num_frames)
 
     def ready(self, **arguments: Any) -> None:
-        """Check call arguments and read the language model if they name one, before there is a clip: for callers who would take a
-        mistake in them for one of every clip."""
+        """As in :class:`ClipPipeline`; the language model is read too, if there is one."""
         *_, decoding = self._sanitize_parameters(**arguments)
-        self.decoder(**decoding)
+        self.decoder(**{**self._postprocess_params, **decoding})
 
     def decoder(self, **decoding: Any) -> Decoder:
         """The decoder of these call arguments; made once, because a language model takes a while to read."""

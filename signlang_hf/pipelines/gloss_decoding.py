@@ -4,6 +4,7 @@ Design decisions:
 
 * A training that chose a decoder on validation clips leaves ``decoder.json`` beside the model, and the language model's ARPA file. A
   pipeline reads as the model was measured unless its caller says otherwise, one setting at a time.
+* A caller's language model is there to be heard. Where training gave none a say, its weight of 0 is not for the caller's.
 * The language model is named by its file alone and lies in the same folder: a model's settings open no other file.
 """
 
@@ -22,6 +23,8 @@ from .clip_pipeline import is_number
 
 DECODING = ("beam_size", "language_model", "lm_weight", "insertion_bonus", "engine")
 """Call arguments that say how glosses are read off the model's probabilities."""
+LM_WEIGHT = 0.5
+"""How much a caller's language model counts where neither the caller nor training says."""
 DECODER = "decoder.json"
 """What training chose, as options of :class:`~signlang_hf.decoding.Decoder`, in the model's folder."""
 
@@ -74,6 +77,8 @@ def decoder_options(said: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str
     if said.get("beam_size") == 1:
         return {"method": "greedy"}
     settings = {**own, **{name: said[name] for name in DECODING if name in said}}
+    if said.get("language_model") is not None and "lm_weight" not in said and not settings.get("lm_weight"):
+        settings["lm_weight"] = LM_WEIGHT
     beam = settings.get("beam_size", 1) > 1 or settings.get("language_model") is not None
     return {"method": "beam", **settings} if beam else {"method": "greedy"}
 

@@ -8,6 +8,9 @@ Design decisions:
   measured by reading the finished sentence once more, so that greedy search, beams and samples are on one scale.
 * A gloss that the model does not know is named in a warning and goes in as unknown; the others are translated all the same, and a
   word that the model has no name for is copied from the gloss that it looked at.
+* Where it knows none of a sentence's glosses, what it would write has nothing to do with them. The glosses are the answer then. So are
+  the letters of a spelled word of which a model that writes letter by letter drops two or more: the recogniser of the bundled pair put
+  two letters too many into none of its 300 validation words, so the translator has lost its place, not found a word.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from .clip_pipeline import SignPipeline, dealt, is_number
 
 GENERATION = ("num_beams", "length_penalty", "max_new_tokens", "generate_kwargs")
 """Call arguments that say how a sentence is searched for."""
+NOTHING_KNOWN = "The translator knows none of these glosses; they stand in place of a text."
+"""The message of an answer whose text is its glosses."""
+_LOST = 2  # so many letters of a spelled word
 
 
 class GlossTranslationPipeline(SignPipeline):
@@ -32,11 +38,13 @@ class GlossTranslationPipeline(SignPipeline):
         length_penalty: above 0 prefers longer sentences among beams.
         max_new_tokens: longest sentence, in tokens.
         generate_kwargs: anything else that ``model.generate`` takes.
-        copy_unknown: where the model would write a word that it has no name for, write the gloss that it looked at (default True).
+        copy_unknown: where the model would write a word that it has no name for, write the gloss that it looked at, and where it
+            knows none, all of them (default True). False leaves what the model itself writes.
         batch_size: sentences per forward pass.
 
     Returns:
-        ``{"text": str, "score": float}`` per sentence, score in [0, 1].
+        ``{"text": str, "score": float}`` per sentence, score in [0, 1]. Where glosses stand in place of what the model wrote, a
+        ``message`` says why, and the score is 0: it is of a translation.
 
     Raises:
         ValueError: no glosses, or something that is none.
@@ -102,12 +110,23 @@ class GlossTranslationPipeline(SignPipeline):
         return {"sequences": sequences, "score": score, "attentions": found.attentions, "glosses": glosses}
 
     def postprocess(self, model_outputs: dict[str, Any], copy_unknown: bool = True) -> dict[str, Any]:
-        ids = model_outputs["sequences"][0].tolist()
-        copies = (model_outputs["glosses"], model_outputs["attentions"][0].float().numpy()) if copy_unknown else ()
-        return {
-            "text": self.feature_extractor.decode(ids, *copies),
-            "score": float(model_outputs["score"].reshape(-1)[0]),
-        }
+        ids, glosses = model_outputs["sequences"][0].tolist(), model_outputs["glosses"]
+        score = float(model_outputs["score"].reshape(-1)[0])
+        processor = self.feature_extractor
+        if not copy_unknown:
+            return {"text": processor.decode(ids), "score": score}
+        text = processor.decode(ids, glosses, model_outputs["attentions"][0].float().numpy())
+        message = "" if processor.knows_some(glosses) else NOTHING_KNOWN
+        # What the caller has cut off is as short as it should be.
+        whole = processor.eos_token_id in ids or len(ids) > (self.model.generation_config.max_new_tokens or len(ids))
+        if not message and whole and processor.spells and all(len(gloss) == 1 for gloss in glosses):
+            lost = len(glosses) - len("".join(text.split()))
+            if lost >= _LOST:
+                message = f"The translator lost {lost} of {len(glosses)} letters; the letters themselves stand here."
+        if not message:
+            return {"text": text, "score": score}
+        text = ("" if processor.spells else " ").join(glosses)
+        return {"text": text.lower() if processor.lowercase else text, "score": 0.0, "message": message}
 
 
 def check_generation(said: Mapping[str, Any]) -> None:

@@ -43,13 +43,14 @@ class LiveGloss:
 @dataclass(frozen=True)
 class LiveSentence:
     """A sentence that has ended: when somebody signed, and what the pipeline answers about a clip; ``text`` is None where nothing
-    translates. As text it is its text, or its glosses."""
+    translates, ``message`` where there is nothing to say about the text. As text it is its text, or its glosses."""
 
     start: float
     end: float
     glosses: list[dict[str, Any]]
     score: float
     text: str | None = None
+    message: str | None = None
 
     def __str__(self) -> str:
         return " ".join(sign["gloss"] for sign in self.glosses) if self.text is None else self.text
@@ -63,7 +64,7 @@ class LiveSentences(LiveStream["LiveGloss | LiveSentence"]):
             looks at every frame once.
         rule: when sentences start and end.
         chunk_frames: frames that a causal model waits for before it reads them together.
-        **arguments: call arguments of the pipeline, such as ``beam_size``.
+        **arguments: call arguments of the pipeline, such as ``beam_size``; default: what the pipeline was made with.
 
     Raises:
         ValueError: arguments that do not go together, a model that needs the whole clip, or an estimator that sees no hands.
@@ -93,10 +94,13 @@ class LiveSentences(LiveStream["LiveGloss | LiveSentence"]):
             )
         super().__init__(pipe, rule or SENTENCE_RULE)
         *_, said = pipe._sanitize_parameters(**arguments)
+        # A stream has an engine of its own.
+        standing = {name: value for name, value in pipe._postprocess_params.items() if name != "engine"}
+        said = {**standing, **said}
         self._translator = pipe.translator if isinstance(pipe, SignTranslationPipeline) else None
         self._search = {name: value for name, value in said.items() if name not in DECODING}
         recognizer = pipe if self._translator is None else pipe.recognizer
-        own = {name: value for name, value in recognizer.own_decoding.items() if name != "engine"}  # a stream has one
+        own = {name: value for name, value in recognizer.own_decoding.items() if name != "engine"}
         self._stream = StreamingRecognizer(
             recognizer.model, recognizer.feature_extractor, chunk_frames=chunk_frames, **decoder_options(said, own)
         )
@@ -147,8 +151,8 @@ class LiveSentences(LiveStream["LiveGloss | LiveSentence"]):
         return found
 
     def _sentence(self, start: float, end: float, glosses: list[LiveGloss]) -> LiveSentence:
-        signs, score, text = [asdict(gloss) for gloss in glosses], sentence_score([one.score for one in glosses]), None
-        if self._translator is not None:
-            sentence = self._translator([[gloss.gloss for gloss in glosses]], **self._search)[0]
-            text, score = sentence["text"], score * sentence["score"]
-        return LiveSentence(start, end, signs, score, text)
+        signs, score = [asdict(gloss) for gloss in glosses], sentence_score([one.score for one in glosses])
+        if self._translator is None:
+            return LiveSentence(start, end, signs, score)
+        sentence = self._translator([[gloss.gloss for gloss in glosses]], **self._search)[0]
+        return LiveSentence(start, end, signs, score * sentence["score"], sentence["text"], sentence.get("message"))

@@ -34,7 +34,7 @@ class SignTranslationPipeline(ClipPipeline, ChunkPipeline):
 
     Returns:
         ``{"glosses": [{"gloss", "score", "start", "end"}, …], "text": str, "score": float}`` per clip. Where there is nothing to
-        read, ``glosses`` and ``text`` are empty, ``score`` is 0 and ``message`` says why.
+        read, ``glosses`` and ``text`` are empty, ``score`` is 0 and ``message`` says why; it also says what is amiss with a text.
 
     Example:
         >>> pipe = pipeline("sign-translation", model="runs/composite")
@@ -71,7 +71,7 @@ class SignTranslationPipeline(ClipPipeline, ChunkPipeline):
     def ready(self, **arguments: Any) -> None:
         """As :meth:`ContinuousSignRecognitionPipeline.ready`."""
         *_, said = self._sanitize_parameters(**arguments)
-        self.recognizer.ready(**dealt(said, DECODING)[0])
+        self.recognizer.ready(**dealt({**self._postprocess_params, **said}, DECODING)[0])
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """As in :class:`SignPipeline`, and the decoder that the recogniser's training chose into the recogniser's sub-folder."""
@@ -98,4 +98,4 @@ class SignTranslationPipeline(ClipPipeline, ChunkPipeline):
         if not found["glosses"]:
             return {"glosses": [], "text": "", **{name: found[name] for name in ("score", "message")}}
         sentence = self.translator([[sign["gloss"] for sign in found["glosses"]]], **generation)[0]
-        return {"glosses": found["glosses"], "text": sentence["text"], "score": found["score"] * sentence["score"]}
+        return {"glosses": found["glosses"], **sentence, "score": found["score"] * sentence["score"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 
 import numpy as np
@@ -123,6 +124,18 @@ def test_invented_words_are_new_and_have_the_habits_of_the_real_ones():
     habits = {f"^^{word}$"[i : i + 3] for word in parts["train"] for i in range(len(word) + 1)}
     triples = [f"^^{word}$"[i : i + 3] for word in made for i in range(len(word) + 1)]
     assert 0.7 < np.mean([triple in habits for triple in triples]) < 0.95  # most, but any letters may meet
+
+
+def test_single_letters_and_abbreviations_are_among_the_invented_words():
+    """By long words alone a speller would make words of them."""
+    words = spelled_words()
+    made = invent_words(words, 8000, seed=0, known=words)
+    unruly = made[3::4]
+    assert {word for word in made if len(word) == 1} == set("abcdefghijklmnopqrstuvwxyz")
+    assert {len(word) for word in unruly} == set(range(1, 7))
+    letters = Counter("".join(word for word in unruly if len(word) > 2))
+    assert max(letters.values()) < 1.5 * min(letters.values())  # any letter, as often as another
+    assert set(map(len, invent_words(["ab", "cd"], 8, seed=0))) <= {1, 2}  # not longer than the real ones
 
 
 def test_invented_words_are_for_training_alone():

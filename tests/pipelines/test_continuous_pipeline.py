@@ -200,6 +200,25 @@ def test_beams_and_a_language_model(pipe, tmp_path):
     same(standing(clip), beam)
 
 
+def test_a_language_model_that_is_given_is_heard(tmp_path):
+    """Also where training found that its own was of no use, and left a weight of 0."""
+    folder = save_tiny_recognizer(tmp_path / "model")
+    model = NgramModel.train([["RAIN", "TODAY"]] * 200 + [[gloss] for gloss in GLOSSES], order=2)
+    clip = tiny_clip(30)
+    plain = pipeline(TASK, model=str(folder))
+    by_default = plain(clip, language_model=model)
+    same(by_default, plain(clip, language_model=model, lm_weight=0.5))
+    assert words(by_default) != words(plain(clip, beam_size=10))
+    (folder / "decoder.json").write_text('{"beam_size": 10, "language_model": null, "lm_weight": 0.0}')
+    chosen = pipeline(TASK, model=str(folder))
+    same(chosen(clip, language_model=model), by_default)
+    same(pipeline(TASK, model=str(folder), language_model=model)(clip), by_default)
+    same(chosen(clip, language_model=model, lm_weight=0.0), chosen(clip), atol=0.02)  # 0 that is said is 0
+    (folder / "decoder.json").write_text('{"beam_size": 10, "lm_weight": 8.0}')
+    weighed = pipeline(TASK, model=str(folder))
+    same(weighed(clip, language_model=model), plain(clip, language_model=model, lm_weight=8.0))
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [

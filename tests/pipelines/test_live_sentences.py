@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scripted_signer import HEIGHT, WIDTH, Hand, ScriptedSigner, blank_frames, first_of, sign
-from tiny_translation import save_tiny_recognizer, save_tiny_translator
+from tiny_translation import GLOSSES, save_tiny_composite, save_tiny_recognizer, save_tiny_translator
 from transformers import pipeline
 
 from signlang_hf import ContinuousSignRecognitionPipeline, LiveSentences
+from signlang_hf.decoding import NgramModel
 from signlang_hf.pipelines import SENTENCE_RULE, LiveGloss, LiveSentence, SignRule
 
 FPS = 25
@@ -122,15 +124,23 @@ def test_an_endless_sentence_is_cut_and_needs_no_room(live):
 
 
 def test_a_translator_gives_the_sentence_its_text(folder, tmp_path):
-    pytest.importorskip("signlang_hf.models.translation")
-    from tiny_translation import save_tiny_composite
-
     both = save_tiny_composite(tmp_path / "both", folder, save_tiny_translator(tmp_path / "translator"))
     pipe = pipeline("sign-translation", model=str(both), estimator=ScriptedSigner(sign(0.5, 3)))
     live = LiveSentences(pipe, beam_size=4, num_beams=2)
     (sentence,) = sentences(run(live, 5))
     expected = pipe.translator([sign["gloss"] for sign in sentence.glosses], num_beams=2)
     assert sentence.text == str(sentence) == expected["text"] and 0 < sentence.score < expected["score"]
+
+
+def test_a_sentence_that_the_translator_knows_nothing_of_says_so(tmp_path):
+    settings = {"per_frame": True, "max_gap": 0.1, "causal": True}
+    first = save_tiny_recognizer(tmp_path / "first", ("ELEPHANT", "ZEBRA"), **settings)
+    both = save_tiny_composite(tmp_path / "both", first, save_tiny_translator(tmp_path / "translator"))
+    with pytest.warns(UserWarning):
+        pipe = pipeline("sign-translation", model=str(both), estimator=ScriptedSigner(sign(0.5, 3)))
+        (sentence,) = sentences(run(LiveSentences(pipe), 5))
+    assert sentence.text == " ".join(one["gloss"].lower() for one in sentence.glosses) and sentence.score == 0.0
+    assert sentence.message.startswith("The translator knows none of these glosses")
 
 
 def test_a_gloss_in_words():
@@ -159,3 +169,21 @@ def test_settings_that_cannot_be_used(live, folder, tmp_path):
                 model=loaded.model, feature_extractor=loaded.feature_extractor, estimator=handless
             )
         )
+
+
+def test_a_language_model_is_heard_whoever_it_is_given_to(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    (tmp_path / "model" / "decoder.json").write_text('{"beam_size": 10, "language_model": null, "lm_weight": 0.0}')
+    led = NgramModel.train([["RAIN", "TODAY"]] * 200 + [[gloss] for gloss in GLOSSES], order=2)
+
+    def signs(of_the_pipeline: dict, **arguments: object) -> list[str]:
+        signer = ScriptedSigner(sign(1, 4))
+        pipe = pipeline(
+            "continuous-sign-recognition", model=str(tmp_path / "model"), estimator=signer, **of_the_pipeline
+        )
+        (sentence,) = sentences(run(LiveSentences(pipe, **arguments), 6))
+        return [one["gloss"] for one in sentence.glosses]
+
+    heard = signs({}, language_model=led)
+    assert heard == signs({}, language_model=led, lm_weight=0.5) != signs({})
+    assert heard == signs({"language_model": led}) == signs({"language_model": led, "engine": "numpy"})

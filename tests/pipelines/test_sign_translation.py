@@ -96,6 +96,17 @@ def test_glosses_that_the_translator_does_not_know_stay_in_the_answer(tmp_path):
     assert {"ELEPHANT", "ZEBRA"} & {sign["gloss"] for sign in answer["glosses"]} and answer["text"]
 
 
+def test_where_the_translator_knows_no_gloss_nothing_is_made_up(tmp_path):
+    recognizer = save_tiny_recognizer(tmp_path / "recognizer", ("ELEPHANT", "ZEBRA"))
+    translator = save_tiny_translator(tmp_path / "translator")
+    with pytest.warns(UserWarning):
+        pipe = pipeline(TASK, model=str(save_tiny_composite(tmp_path / "both", recognizer, translator)))
+        answer = pipe(tiny_clip(60))
+    assert answer["glosses"] and answer["text"] == " ".join(sign["gloss"].lower() for sign in answer["glosses"])
+    assert answer["score"] == 0.0 and answer["message"].startswith("The translator knows none of these glosses")
+    assert list(answer) == ["glosses", "text", "score", "message"]
+
+
 def test_no_sign_has_no_text(folders):
     pipe = pipeline(TASK, model=str(folders / "both"))
     with torch.no_grad():

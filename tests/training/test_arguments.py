@@ -167,9 +167,47 @@ def test_mistakes_in_the_file_are_one_sentence(config, text, said):
     assert "\n" not in str(refused.value)
 
 
-def test_a_missing_file_is_named():
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml"):
-        parse(["--config", "nowhere.yaml"])
+def test_a_missing_file_is_named_and_what_there_is():
+    for name in ("nowhere.yaml", "isl_csltr", "recipes/configs/nowhere.yaml"):
+        with pytest.raises(
+            FileNotFoundError, match=f"no configuration {name}: give a YAML file; known by name are "
+        ) as no:
+            parse(["--config", name])
+        listed = str(no.value).partition("known by name are ")[2].rstrip(".").split(", ")
+        assert {path.stem for path in CONFIGS} <= {*listed} and "\n" not in str(no.value)
+
+
+def test_a_configuration_of_the_recipes_goes_by_its_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "isl_csltr_ctc_tiny").mkdir()  # a folder of that name is none
+    (path,) = [path for path in CONFIGS if path.stem == "isl_csltr_ctc_tiny"]
+    for words in (["--config", "isl_csltr_ctc_tiny"], ["--config=isl_csltr_ctc_tiny.yaml"], ["--config", str(path)]):
+        model, data, training = parse_continuous([*words, "--num_train_epochs", "3", "--use_cpu", "true"])
+        assert (data.dataset, training.output_dir) == ("isl_csltr", "outputs/isl-csltr-ctc-tiny")
+        assert model.model["hidden_size"] and training.num_train_epochs == 3
+    # A file of one's own goes first.
+    (tmp_path / "isl_csltr_ctc_tiny.yaml").write_text("dataset: landmark_sentences\n")
+    assert (
+        parse_continuous(["--config", "isl_csltr_ctc_tiny.yaml", "--use_cpu", "true"])[1].dataset
+        == "landmark_sentences"
+    )
+    # And those that lie beside the recipe.
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "mine.yml").write_text("dataset: mp_data\n")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "train_mine.py")])
+    assert parse(["--config", "mine"])[1].dataset == "mp_data"
+
+
+@pytest.mark.parametrize("read", [parse, parse_continuous, parse_translation])
+def test_a_machine_without_bf16_is_told_what_to_do(read, monkeypatch):
+    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: False)
+    with pytest.raises(ValueError) as refused:
+        read(["--bf16", "true"])
+    assert str(refused.value).startswith("bf16 is set, in the --config file or by a flag, and this machine cannot")
+    assert "add --bf16 false, or --bf16 false --fp16 true on an older GPU." in str(refused.value)
+    assert read(["--bf16", "false"])[2].bf16 is False
+    with pytest.raises(ValueError, match="fp16 and bf16"):  # any other mistake is the Trainer's to say
+        read(["--bf16", "true", "--fp16", "true", "--use_cpu", "true"])
 
 
 def test_help_lists_our_arguments_and_the_trainers(capsys):

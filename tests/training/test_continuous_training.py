@@ -91,7 +91,7 @@ def test_a_finished_run_is_read(tiny_sentences, trained_ctc, monkeypatch):
         tiny_sentences.ctc(
             trained_ctc.folder,
             num_train_epochs=25,
-            decoding='{"order": 0, "insertion_bonus": 0.0, "lm_weight": [0.0, 0.3], "beam_size": 4}',
+            decoding='{"order": 0, "insertion_bonus": 0.0, "lm_weight": [0.2, 0.3], "beam_size": 4}',
         )
 
 
@@ -201,8 +201,12 @@ def test_the_decoder_with_the_fewest_errors_on_validation_is_taken(tmp_path):
     chosen = fit_decoder(processor, settings, train, ([log_probs], [["book", "drink"]]), tmp_path)
     assert chosen["lm_weight"] == 1.0 and chosen["chosen_on"] == {"clips": 1, "errors": 0}
     assert glosses_of(processor, load_decoder(processor, chosen, tmp_path), [log_probs]) == [["BOOK", "DRINK"]]
+    assert chosen["language_model"] == "language_model.arpa" and (tmp_path / "language_model.arpa").is_file()
     other = fit_decoder(processor, settings, train, ([log_probs], [["BOOK", "HOUSE"]]), tmp_path)
-    assert other["lm_weight"] == 0.0
+    assert other["lm_weight"] == 0.0 and other["language_model"] is None
+    assert not (tmp_path / "language_model.arpa").exists()  # what counts nothing is not carried
+    assert json.loads((tmp_path / "decoder.json").read_text()) == other
+    assert glosses_of(processor, load_decoder(processor, other, tmp_path), [log_probs]) == [["BOOK", "HOUSE"]]
     assert fit_decoder(processor, settings, train, None, tmp_path)["lm_weight"] == 0.0
 
 

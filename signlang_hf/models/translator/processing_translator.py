@@ -170,11 +170,21 @@ class SignTranslatorProcessor(FeatureExtractionMixin):
         """Number of target tokens, special ones included."""
         return self._tokenizer.get_vocab_size()
 
+    @property
+    def spells(self) -> bool:
+        """Whether the target is written letter by letter."""
+        tokens = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])[len(SPECIAL_TOKENS) :]
+        return bool(tokens) and all(len(token) == 1 for token, _ in tokens)
+
     # --------------------------------------------------------------------------------------------------------- there
 
     def unknown(self, glosses: Iterable[str]) -> list[str]:
         """Those of the glosses that the model does not know, each once, in order."""
         return list(dict.fromkeys(gloss for gloss in glosses if UNK in self._gloss_ids(gloss)))
+
+    def knows_some(self, glosses: Iterable[str]) -> bool:
+        """Whether the model knows one of the glosses, or what one is put together of."""
+        return any(part != UNK for gloss in glosses for part in self._gloss_ids(gloss))
 
     def encode_glosses(self, glosses: Sequence[str] | str) -> list[int]:
         """Ids of one sentence's glosses with the end token. Raises ValueError where there is no gloss."""
