@@ -199,7 +199,7 @@ def files(tmp_path_factory) -> Path:
         ("empty.mp4", ValueError, r"empty.mp4 is empty \(0 bytes\)"),
         ("text.mp4", ValueError, "text.mp4 is not a video that can be decoded"),
         ("headless.mp4", ValueError, "headless.mp4 (is not a video that can be decoded|holds no frame)"),
-        ("folder", ValueError, "folder is a folder, not a video"),
+        ("folder", FileNotFoundError, "There is no video or landmark file in"),
         ("empty.npz", ValueError, "empty.npz: "),
         ("text.npz", ValueError, "text.npz: "),
         ("cut.npz", ValueError, "cut.npz: "),

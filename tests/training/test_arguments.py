@@ -8,6 +8,7 @@ import pytest
 import transformers
 
 from signlang_hf.training.arguments import DataArguments, ModelArguments, SignTrainingArguments, parse
+from signlang_hf.training.detector_arguments import parse_detector
 from signlang_hf.training.sentence_arguments import (
     ContinuousArguments,
     ContinuousTrainingArguments,
@@ -103,7 +104,7 @@ def test_every_argument_of_transformers_is_an_argument_here():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_configurations_of_the_project_are_read(path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # which half precision would leave behind
-    family = {"ctc": parse_continuous, "translator": parse_translation}
+    family = {"ctc": parse_continuous, "translator": parse_translation, "detector": parse_detector}
     (read,) = [family[part] for part in path.stem.split("_") if part in family] or [parse]
     _, data, training = read(["--config", str(path), "--use_cpu", "true"])
     assert data.dataset_license
