@@ -21,8 +21,8 @@ def figures(monkeypatch):
     kept = []
     from signlang_hf.training import reports
 
-    real = reports._save
-    monkeypatch.setattr(reports, "_save", lambda figure, path: kept.append(figure) or real(figure, path))
+    real = reports.save_figure
+    monkeypatch.setattr(reports, "save_figure", lambda figure, path: kept.append(figure) or real(figure, path))
     return kept
 
 
