@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import json
 import os
 import shutil
@@ -425,7 +424,11 @@ def cheap_extraction(monkeypatch):
     """Extraction with an estimator that costs nothing, in the worker processes as well."""
     import signlang_hf.pose
 
-    extract = functools.partial(signlang_hf.pose.extract_folder, estimator="cheap_pose:cheap_estimator", progress=False)
+    real = signlang_hf.pose.extract_folder
+
+    def extract(*words, **options):
+        return real(*words, **options | {"estimator": "cheap_pose:cheap_estimator", "progress": False})
+
     monkeypatch.setattr("signlang_hf.pose.extract_folder", extract)
 
 
