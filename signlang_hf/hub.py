@@ -236,7 +236,8 @@ class DatasetCardInfo:
         splits = dict(dataset) if isinstance(dataset, Mapping) else {str(dataset.split or "train"): dataset}
         first = next(iter(splits.values()))
         known = dataset_facts(first.info.builder_name)
-        signers = {signer for split in splits.values() for signer in split.unique("signer") if signer is not None}
+        signed = [split for split in splits.values() if "signer" in split.column_names]  # pictures name their source
+        signers = {signer for split in signed for signer in split.unique("signer") if signer is not None}
         found: dict[str, Any] = {
             "splits": {name: len(split) for name, split in splits.items()},
             "labels": getattr(first.features.get("label"), "names", ()),

@@ -27,6 +27,7 @@ from ..landmarks import LandmarkSequence, get_layout
 from ..landmarks.files import atomic_write
 from ..pose import extract_folder
 from ..pose.extraction import find_videos
+from ..pose.manifest import rows_by_source
 from ..video import iter_video
 from .contact_sheet import write_contact_sheet
 from .frame_choice import SAME_POSE, choose_frames
@@ -257,19 +258,9 @@ class _Record:
 
     def __init__(self, out: Path) -> None:
         self.out, self.path = out, out / RECORD
-        self.rows: dict[str, dict[str, Any]] = {}
-        if not self.path.is_file():
-            return
-        lines = self.path.read_bytes().split(b"\n")
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line) if line.strip() else None
-                if row is not None:
-                    self.rows[row["source"]] = row
-            except (ValueError, KeyError, TypeError):
-                if number < len(lines):  # a last line without its end was cut off when the run was
-                    raise ValueError(f"{self.path}, line {number}: not a row of {RECORD}.") from None
-        self._write()
+        self.rows = rows_by_source(self.path, f"a row of {RECORD}")
+        if self.path.is_file():  # without a line that was cut off, which the next would be glued to
+            self._write()
 
     def done(self, source: str, key: dict[str, Any]) -> bool:
         """Whether the video's images are there as they would be made now."""

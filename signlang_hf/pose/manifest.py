@@ -17,6 +17,7 @@ from typing import Any
 from ..landmarks.files import atomic_write
 
 MANIFEST, SETTINGS = "manifest.jsonl", "settings.json"
+_ROW = "a row of an extraction manifest"
 _LEFTOVER = re.compile(r"^\..+\.(npz|pose|jsonl|json)\.[^.]+\.tmp$")
 
 
@@ -40,15 +41,13 @@ class Manifest:
             if _LEFTOVER.match(leftover.name):
                 leftover.unlink(missing_ok=True)
         if not resume:
-            self._load()
-            for row in self.rows.values():
+            for row in rows_by_source(self.path, _ROW).values():
                 if row.get("file_name"):
                     (folder / row["file_name"]).unlink(missing_ok=True)
-            self.rows = {}
             self.path.unlink(missing_ok=True)
         elif self.path.exists():
             self._check(settings)
-            self._load()
+            self.rows = rows_by_source(self.path, _ROW)
         _write_text(folder / SETTINGS, json.dumps(dict(settings), indent=2, sort_keys=True) + "\n")
         self.compact()
 
@@ -108,28 +107,33 @@ class Manifest:
                 "resume=False to extract everything again."
             )
 
-    def _load(self) -> None:
-        if not self.path.exists():
-            return
-        lines = self.path.read_bytes().split(b"\n")
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line) if line.strip() else None
-                if row is not None:
-                    self.rows[row["source"]] = row
-            except (ValueError, KeyError, TypeError):
-                if number < len(lines):
-                    raise ValueError(f"{self.path}, line {number}: not a row of an extraction manifest.") from None
+
+def rows_by_source(path: Path, called: str) -> dict[str, dict[str, Any]]:
+    """The rows of a JSON-lines file that a run appends to, by their ``source``; the last of a source counts, and a last line that was
+    cut off when the run was does not. Nothing where there is no file.
+
+    Raises:
+        ValueError: a line that is not ``called``; says which.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line) if line.strip() else None
+            if row is not None:
+                rows[row["source"]] = row
+        except (ValueError, KeyError, TypeError):
+            if number < len(lines):
+                raise ValueError(f"{path}, line {number}: not {called}.") from None
+    return rows
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The rows of an extraction folder's manifest, sorted by video; a torn last line is left out."""
-    manifest = Manifest.__new__(Manifest)
-    manifest.folder, manifest.path, manifest.rows = Path(folder), Path(folder) / MANIFEST, {}
-    if not manifest.path.is_file():
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
         raise FileNotFoundError(f"No {MANIFEST} in {folder}; signlang extract writes one.")
-    manifest._load()
-    return [manifest.rows[source] for source in sorted(manifest.rows)]
+    return [row for _, row in sorted(rows_by_source(path, _ROW).items())]
 
 
 def content_hash(path: Path) -> str:

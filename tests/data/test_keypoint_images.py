@@ -13,6 +13,7 @@ from PIL import Image
 from signlang_hf.data import DatasetError, load_dataset, save_dataset, validate_folder
 from signlang_hf.data.keypoint_folder import divide, read_keypoint_folder
 from signlang_hf.data.keypoint_labels import POINTS, KeypointLabel, box_of, image_size, write_label
+from signlang_hf.hub import DatasetCardInfo, dataset_card
 from signlang_hf.landmarks import get_layout
 
 SIZE = (40, 30)
@@ -397,3 +398,10 @@ def test_hidden_points_keep_their_place_in_the_file(tmp_path):
         "name": "nose", "x": round(xy[0, 0], 3), "y": round(xy[0, 1], 3), "visible": 0,
     }  # fmt: skip
     assert content["keypoints"][20]["x"] is None and list(file.parent.iterdir()) == [file]
+
+
+def test_pictures_have_a_dataset_card_without_signers(folder, cache_folder):
+    splits = load_dataset("keypoint_images", folder, cache_dir=cache_folder)
+    info = DatasetCardInfo.from_dataset(splits, repo_id="org/name", name="My frames", licence="mit")
+    card = str(dataset_card(info))
+    assert info.signers is None and "# My frames" in card and "| train | 9 |" in card and "license: mit" in card
