@@ -11,6 +11,9 @@ groups is held out in turn: the detector is fine-tuned on the frames of the othe
 teacher labelled, so a figure says how near a detector comes to MediaPipe, not to the truth. ``--persons`` measures the detector before fine-tuning, the one fine-tuned on
 all frames, and MediaPipe itself on people whom humans labelled, each cut out by the annotator's box. Runs that are finished are read. The results go to
 ``hub_cards/results/detector-real.json`` with ``--benchmark detector-real``.
+
+A detector of hands (``--look_at hand``, ``detector_hands_finetune.yaml``) is only fine-tuned, into the folder ``hands`` of the same runs: do that first, with the
+same ``--people`` and ``--output_dir``, and the second look of each detector is at people whom neither of the two has seen.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from signlang_hf.data import load_dataset
 from signlang_hf.data.leaks import LeakError
 from signlang_hf.landmarks import get_layout
 from signlang_hf.metrics.keypoints.keypoints import keypoint_metrics
+from signlang_hf.models.detector.processing_hands import FOLDER as HANDS
 from signlang_hf.pose import HeatmapEstimator, MediaPipeEstimator, PoseEstimator
 from signlang_hf.training.arguments import parse
 from signlang_hf.training.cards import launch_command
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
 
 LAYOUT = "signlang-64"
 BEFORE, AFTER, TEACHER = "before fine-tuning", "fine-tuned", "MediaPipe"
+EVERYBODY = "everybody"
 SHOWN = ("pck@0.1-body", "pck@0.1-hands", "pck@0.05-body", "pck@0.05-hands")
 
 console = Console()
@@ -80,6 +85,14 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
         raise ValueError("A detector is fine-tuned: give the one to begin with as --model_name_or_path.")
     command = launch_command("recipes/benchmark_detector_real.py", argv)
 
+    if data_args.look_at == "hand":
+        for name, videos in [*real.groups.items(), *([(EVERYBODY, None)] if real.persons else [])]:
+            fold_data = replace(data_args, test_sources=videos)
+            splits = load_pictures(fold_data, seed=args.seed)
+            folder = train_detector(model_args, fold_data, run_arguments(args, f"{name}/{HANDS}"), splits).folder
+            console.print(f"Wrote {folder}")
+        return []
+
     # Frames of videos, each group of people held out in turn
     found: dict[str, dict[str, dict[str, Any]]] = {BEFORE: {}, AFTER: {}}
     for name, videos in real.groups.items():
@@ -94,7 +107,7 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
     if real.persons is not None:
         people = persons(real.persons)
         everybody = train_detector(
-            model_args, data_args, run_arguments(args, "everybody"), load_pictures(data_args, seed=args.seed)
+            model_args, data_args, run_arguments(args, EVERYBODY), load_pictures(data_args, seed=args.seed)
         )
         methods: dict[str, Any] = {BEFORE: model_args.model_name_or_path, AFTER: everybody.folder, TEACHER: None}
         for method, model in methods.items():

@@ -69,6 +69,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, help="number of pictures; without it the sum of --split, or 3000")
     parser.add_argument("--split", help="pictures of each split, such as train=2600,validation=200,test=200")
     parser.add_argument("--renderer", choices=["blender", "flat"], default="blender")
+    parser.add_argument(
+        "--look_at", choices=["person", "hand"], default="person", help="the signer, or close-ups of a hand"
+    )
     parser.add_argument("--size", type=int, default=384, help="pictures have about size² pixels")
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other pictures")
     parser.add_argument("--samples", type=int, default=8, help="rays a pixel (Blender)")
@@ -95,6 +98,15 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = arguments(argv)
     todo = [job for job in jobs(args.out, args.splits, args.seed) if not all(path.is_file() for path in paths(*job))]
+    made = {
+        path.name: path.parent.parent for path in (*args.out.glob("labels/*.json"), *args.out.glob("*/labels/*.json"))
+    }
+    moved = sum(made.get(paths(*job)[1].name, job[0]) != job[0] for job in jobs(args.out, args.splits, args.seed))
+    if moved:
+        sys.exit(
+            f"{args.out} was made with another --split: {moved} of its pictures would now belong to another one. Go on with that --split, or "
+            "name another folder."
+        )
     total = sum(args.splits.values())
     if not todo:
         print(f"All {total} pictures are in {args.out} already.")
@@ -106,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(str(error))
     start = time.perf_counter()
     for folder, seed in tqdm(todo, initial=total - len(todo), total=total, unit="image"):
-        scene = sample_scene(seed, args.size)
+        scene = sample_scene(seed, args.size, args.look_at)
         write(folder, scene, finish(render(scene), scene))
     seconds = time.perf_counter() - start
     print(f"{len(todo)} images in {seconds:.0f} s, {60 * len(todo) / seconds:.1f} images a minute, in {args.out}.")

@@ -68,7 +68,7 @@ class KeypointLabel:
         return ~np.isnan(self.keypoints[:, 0])
 
 
-def keypoint_features(*, area: bool = False) -> Features:
+def keypoint_features(*, area: bool = False, points: int = len(POINTS)) -> Features:
     """Columns of all datasets of labelled images; with ``area``, of those that know the area of a person."""
     import datasets
 
@@ -78,8 +78,8 @@ def keypoint_features(*, area: bool = False) -> Features:
             "image": datasets.Image(),
             "width": datasets.Value("int32"),
             "height": datasets.Value("int32"),
-            "keypoints": datasets.Array2D((len(POINTS), 2), "float32"),
-            "visible": datasets.List(datasets.Value("bool"), length=len(POINTS)),
+            "keypoints": datasets.Array2D((points, 2), "float32"),
+            "visible": datasets.List(datasets.Value("bool"), length=points),
             "bbox": datasets.List(datasets.Value("float32"), length=4),
             "source": datasets.Value("string"),
         }

@@ -224,6 +224,7 @@ register_layout("mediapipe-holistic", _HOLISTIC)
 register_layout("mediapipe-holistic-face468", _HOLISTIC + _faces(468))
 register_layout("mediapipe-holistic-face478", _HOLISTIC + _faces(478))
 register_layout("hands-42", _LEFT_HAND + _RIGHT_HAND)
+register_layout("right-hand-21", _RIGHT_HAND)
 register_layout("isl-48", _ARMS + _LEFT_HAND + _RIGHT_HAND)
 register_layout("karsl-184", _ARMS + tuple(f"face_{i}" for i in FACE_CONTOURS + FACE_IRISES) + _RIGHT_HAND + _LEFT_HAND)
 register_layout(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..video import Video
+from ..video.sources import to_rgb
 from .clip_pipeline import SignPipeline, dealt, is_number
 
 
@@ -27,11 +28,14 @@ class SignKeypointDetectionPipeline(SignPipeline):
     Input, one or a list of: an image file (path, URL, bytes), a PIL image, an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16,
     a dataset row with ``image``; frames (T, H, W, 3) or a ``Video``, which are T pictures; or a dataset or one of its columns.
 
+    A model that has a detector of hands beside it (:mod:`signlang_hf.models.detector.processing_hands`) looks at the hands twice.
+
     Call arguments:
         boxes: x0, y0, x1, y1 in pixels of the picture: one box for each of the pictures (None: all of it); several for a single picture
             are several people in it. They may reach beyond the picture.
         threshold: points with a lower score are left out; default the processor's ``keypoint_threshold``. 0 keeps all.
         decoding: ``dark``, ``quarter`` or ``soft-argmax``; default the processor's.
+        hands: False looks at the hands only once; default True.
         batch_size: pictures per forward pass.
 
     Returns:
@@ -48,7 +52,7 @@ class SignKeypointDetectionPipeline(SignPipeline):
     """
 
     task_name = "sign-keypoint-detection"
-    arguments = ("threshold", "decoding")
+    arguments = ("threshold", "decoding", "hands")
     needs: ClassVar[tuple[str, str]] = ("SignDetectorProcessor", "post_process_keypoint_detection")
     part = "image_processor"
 
@@ -60,6 +64,12 @@ class SignKeypointDetectionPipeline(SignPipeline):
         self.image_processor.require_model(self.model)
         if self.device.type == "cpu" and getattr(self.model, "dtype", None) == torch.float16:
             self.model.float()  # most processors have no half precision and take ten times as long with it
+        from ..models.detector import HandDetector
+
+        name = getattr(self.model, "name_or_path", "")
+        self.second_look = name and HandDetector.beside(name, self.image_processor.layout, dtype=self.model.dtype)
+        if self.second_look:
+            self.second_look.to(self.device)
 
     def __call__(self, inputs: Any, *, boxes: Any = None, **kwargs: Any) -> Any:
         if isinstance(inputs, Video):
@@ -75,23 +85,31 @@ class SignKeypointDetectionPipeline(SignPipeline):
         threshold = given.get("threshold", 0)
         if not is_number(threshold) or not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold!r}; it must be a number in [0, 1].")
-        return dealt(given, (), ("decoding",), ("threshold",))
+        if not isinstance(given.get("hands", True), bool):
+            raise ValueError(f"hands is {given['hands']!r}; it must be True or False.")
+        return dealt(given, ("hands",), ("decoding",), ("threshold",))
 
-    def preprocess(self, inputs: Any) -> dict[str, torch.Tensor]:
+    def preprocess(self, inputs: Any, hands: bool = True) -> dict[str, Any]:
         look = inputs if isinstance(inputs, _Look) else _Look(inputs, None)
-        return dict(self.image_processor([_picture(look.picture)], boxes=[look.box], return_tensors="pt"))
+        picture = to_rgb(_picture(look.picture))
+        ready = dict(self.image_processor([picture], boxes=[look.box], return_tensors="pt"))
+        return ready | ({"picture": picture} if self.second_look and hands else {})
 
-    def _forward(self, model_inputs: dict[str, torch.Tensor], decoding: str | None = None) -> dict[str, torch.Tensor]:
+    def _forward(self, model_inputs: dict[str, Any], decoding: str | None = None) -> dict[str, Any]:
         outputs = self.model(pixel_values=model_inputs["pixel_values"])
         # Here, so that a few points leave the device instead of all the heatmaps.
-        points, scores = self.image_processor.decode(outputs, decoding)
-        return {"points": points, "scores": scores, "crops": model_inputs["crops"]}
+        points, scores = (values.cpu().numpy() for values in self.image_processor.decode(outputs, decoding))
+        points = self.image_processor.to_image(points, model_inputs["crops"])
+        if "picture" in model_inputs:
+            pictures = model_inputs["picture"]
+            batch = pictures if isinstance(pictures, list) else [pictures]
+            points, scores = self.second_look(batch, points, scores)
+        return {"points": torch.from_numpy(points), "scores": torch.from_numpy(scores)}
 
     def postprocess(self, model_outputs: dict[str, torch.Tensor], threshold: float | None = None) -> dict[str, Any]:
         processor = self.image_processor
         threshold = processor.keypoint_threshold if threshold is None else threshold
-        points = processor.to_image(model_outputs["points"], model_outputs["crops"])[0]
-        rows = zip(processor.keypoints, points.tolist(), model_outputs["scores"][0].tolist())
+        rows = zip(processor.keypoints, model_outputs["points"][0].tolist(), model_outputs["scores"][0].tolist())
         found = [{"name": name, "x": x, "y": y, "score": score} for name, (x, y), score in rows if score >= threshold]
         return {"keypoints": found, "score": float(np.mean([row["score"] for row in found])) if found else 0.0}
 

@@ -6,6 +6,7 @@ Design decisions:
   ``track=False`` a clip gives the same landmarks frame by frame and at once.
 * Every clip starts with a look at its whole first picture, so it gives the same landmarks first, last, or alone.
 * A point below the ``confidence`` threshold is missing, not a guess with a low score.
+* A detector that has one of hands beside it (:mod:`signlang_hf.models.detector.processing_hands`) looks at the hands twice.
 * The detector sees no depth: z is 0, as in all two-dimensional sources.
 """
 
@@ -43,6 +44,7 @@ class HeatmapEstimator(PoseEstimator):
             where that gives all points.
         smooth: take the trembling out of the points with a :class:`~signlang_hf.pose.smoothing.OneEuroFilter`.
         track: look closer at the part of the picture in which the signer was last.
+        hands: look at the hands again where the model comes with a detector of hands. It costs about half as much as the first look.
 
     Raises:
         FileNotFoundError: there is no such model folder.
@@ -59,6 +61,7 @@ class HeatmapEstimator(PoseEstimator):
         confidence: float | None = None,
         smooth: bool = True,
         track: bool = True,
+        hands: bool = True,
     ) -> None:
         if not (isinstance(batch_size, int) and batch_size >= 1):
             raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number from 1.")
@@ -69,10 +72,11 @@ class HeatmapEstimator(PoseEstimator):
         self.layout = self._processor.layout
         own = self._processor.keypoint_threshold or _CONFIDENCE
         self.confidence = own if confidence is None else confidence
-        self.batch_size, self.smooth, self.track = batch_size, smooth, track
+        self.batch_size, self.smooth, self.track, self.hands = batch_size, smooth, track, hands
         self.chunk = _STEP if track else batch_size
         self._device = _device(device)
         self._model: Any = None
+        self._second_look: Any = None
         self._crop = PersonCrop(get_layout(self.layout))
         self._filter = OneEuroFilter(**_SMOOTHING)
 
@@ -83,7 +87,7 @@ class HeatmapEstimator(PoseEstimator):
 
     def reset(self) -> None:
         if self._model is None:
-            self._model = self._load()
+            self._model, self._second_look = self._load(), self._load_hands()
         self._crop.reset()
         self._filter.reset()
 
@@ -106,7 +110,7 @@ class HeatmapEstimator(PoseEstimator):
         return found
 
     def close(self) -> None:
-        self._model = None
+        self._model = self._second_look = None
 
     def _look(self, frames: np.ndarray, clock: list[float]) -> tuple[np.ndarray, np.ndarray]:
         """:meth:`_network` on the part of the picture where the signer is."""
@@ -140,10 +144,13 @@ class HeatmapEstimator(PoseEstimator):
             batch = self._processor(list(part), boxes=boxes, return_tensors="pt")
             with torch.inference_mode():
                 outputs = self._model(pixel_values=batch["pixel_values"].to(self._device))
-            for one in self._processor.post_process_keypoint_detection(outputs, batch["crops"], threshold=0.0):
-                points.append(np.asarray(one["keypoints"], np.float64))
-                scores.append(np.asarray(one["scores"], np.float32))
-        place, score = np.stack(points), np.stack(scores)
+            found = self._processor.post_process_keypoint_detection(outputs, batch["crops"], threshold=0.0)
+            place, score = (np.stack([one[name] for one in found]) for name in ("keypoints", "scores"))
+            if self._second_look is not None:
+                place, score = self._second_look(part, place, score, self.confidence)
+            points.append(place.astype(np.float64))
+            scores.append(score.astype(np.float32))
+        place, score = np.concatenate(points), np.concatenate(scores)
         missing = ~(np.isfinite(place).all(axis=2) & (score >= self.confidence) & (score > 0))
         place[missing], score[missing] = np.nan, 0.0
         return place, score
@@ -158,6 +165,18 @@ class HeatmapEstimator(PoseEstimator):
             return SignDetectorForKeypointDetection.from_pretrained(self._folder, dtype=torch.float32)
 
         return loaded(self._folder, load).eval().to(self._device)
+
+    def _load_hands(self) -> Any:
+        """The detector of hands beside the model; None where there is none or none is wanted."""
+        import torch
+
+        from ..models.detector import HandDetector
+        from ..models.loading import loaded
+
+        if not self.hands:
+            return None
+        hands = loaded(self._folder, lambda: HandDetector.beside(self._folder, self.layout, dtype=torch.float32))
+        return hands and hands.to(self._device)
 
 
 def _find(model: str | os.PathLike[str] | None) -> str:

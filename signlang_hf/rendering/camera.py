@@ -42,6 +42,24 @@ def picture_size(size: int, aspect: float) -> tuple[int, int]:
     return width, 2 * round(width / aspect / 2)
 
 
+def close_up(camera: Camera, hand: np.ndarray, size: int, rng: np.random.Generator) -> Camera:
+    """The same camera, turned to a hand and zoomed in on it: a square of ``size`` pixels.
+
+    Args:
+        hand: (N, 3) its points in metres.
+    """
+    low, high = hand.min(axis=0), hand.max(axis=0)
+    extent = float(np.linalg.norm(high - low))
+    middle = (low + high) / 2 + rng.normal(0.0, 0.12, 3) * extent
+    distance = float(np.linalg.norm(middle - camera.place))
+    ahead = (middle - camera.place) / distance
+    right = unit(np.cross(camera.axes[1], ahead))
+    side = max(extent, 0.1) * float(
+        np.exp(rng.uniform(np.log(1.2), np.log(2.4)))
+    )  # a fist, too, has a hand's surroundings
+    return Camera(camera.place, np.stack([right, np.cross(ahead, right), ahead]), size * distance / side, size, size)
+
+
 def sample_camera(pose: Pose, size: int, rng: np.random.Generator) -> Camera:
     """A camera that sees the person as a signing video would."""
     width, height = picture_size(size, ASPECTS[rng.choice(5, p=[0.24, 0.34, 0.22, 0.14, 0.06])])

@@ -17,7 +17,7 @@ from signlang_hf.landmarks.layout import get_layout
 from .anatomy import sample_person
 from .background import sample_background
 from .body import body_parts
-from .camera import Camera, sample_camera
+from .camera import Camera, close_up, sample_camera
 from .looks import Look, sample_colour, sample_look
 from .pose import Pose, sample_pose, unit
 from .surface import Part, box
@@ -93,19 +93,38 @@ class Scene:
         }
 
 
-def sample_scene(seed: int, size: int = 384) -> Scene:
-    """The scene of a seed; the picture has about ``size``² pixels. The same seed gives the same scene."""
+def sample_scene(seed: int, size: int = 384, look_at: str = "person") -> Scene:
+    """The scene of a seed; the picture has about ``size``² pixels. The same seed gives the same scene.
+
+    Args:
+        look_at: ``person``, or ``hand`` for a close-up of one of the hands, the one that is seen better.
+    """
     rng = np.random.default_rng(seed)
     pose = sample_pose(sample_person(rng), rng)
     look = sample_look(rng)
     camera = sample_camera(pose, size, rng)
     parts = tuple(body_parts(pose, look) + _furniture(pose, rng))
+    if look_at == "hand":
+        camera = _close_up(pose, camera, parts, size, np.random.default_rng([seed, 1]))
     lights, ambient = _sample_lights(rng)
     background = sample_background(camera.width, camera.height, rng)
     wall = float(rng.uniform(0.3, 1.2)) if rng.random() < 0.3 else 0.0
     # Published clips often hide the face of their signer behind coarse pixels.
     mosaic = bool(rng.random() < 0.05)
     return Scene(seed, pose, look, camera, parts, background, lights, ambient, wall, mosaic)
+
+
+def _close_up(pose: Pose, camera: Camera, parts: tuple[Part, ...], size: int, rng: np.random.Generator) -> Camera:
+    layout, points = get_layout("signlang-64"), pose.points()
+    cameras = []
+    for side in rng.permutation(["left", "right"]):
+        hand = list(layout.parts[f"{side}_hand"])
+        nearer = close_up(camera, points[hand], size, rng)
+        seen = visible_points(points, pose.person, nearer, parts)[hand].sum()
+        if seen > len(hand) / 2:
+            return nearer
+        cameras.append((seen, len(cameras), nearer))
+    return max(cameras)[2]
 
 
 def _sample_lights(rng: np.random.Generator) -> tuple[tuple[Light, ...], np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from transformers import (
 from transformers.utils import logging
 
 from ..data import load_dataset
+from ..data.hand_pictures import LAYOUT as HAND_LAYOUT
+from ..data.hand_pictures import hand_pictures
 from ..data.leaks import check_source_leaks
 from ..landmarks import get_layout
 from ..metrics.keypoints.keypoints import keypoint_metrics
@@ -57,6 +60,8 @@ def load_pictures(data_args: PictureArguments, seed: int) -> DatasetDict:
     from datasets import DatasetDict, concatenate_datasets
 
     splits = load_splits(data_args, seed=seed)
+    if data_args.look_at == "hand":
+        splits = _hands_of(splits)
     if data_args.overfit:
         few = splits["train"].select(range(min(data_args.overfit, len(splits["train"]))))
         return DatasetDict(train=few, test=few)
@@ -69,10 +74,26 @@ def load_pictures(data_args: PictureArguments, seed: int) -> DatasetDict:
         learned = more[data_args.train_split]
         if data_args.more_pictures is not None:
             learned = learned.select(range(min(data_args.more_pictures, len(learned))))
+        if data_args.look_at == "hand":
+            learned = hand_pictures(learned)
         splits["train"] = concatenate_datasets([splits["train"], learned])
     if data_args.test_sources:
         _hold_out(splits, data_args.test_sources)
     check_source_leaks(splits, allow=data_args.allow_leaks)
+    return splits
+
+
+def _hands_of(splits: DatasetDict) -> DatasetDict:
+    """The hands of the people in each split.
+
+    Raises:
+        ValueError: nobody's hand can be seen in one of them.
+    """
+    for name, rows in splits.items():
+        hands = hand_pictures(rows)
+        if not len(hands):
+            raise ValueError(f"No hand is to be seen well enough in the {len(rows)} pictures of the split '{name}'.")
+        splits[name] = hands
     return splits
 
 
@@ -120,7 +141,8 @@ def train_detector(
     check_trackers(args)
     settings = run_settings(model_args, data_args, args, splits, digest=keypoint_digest)
     finished = open_run(args, settings | {"padding": data_args.padding, "look_at": data_args.look_at})
-    processor, model = _processor_and_model(str(folder) if finished else None, model_args)
+    layout = HAND_LAYOUT if data_args.look_at == "hand" else "signlang-64"
+    processor, model = _processor_and_model(str(folder) if finished else None, model_args, layout)
     if args.channels_last:
         model.to(memory_format=torch.channels_last)
     augmenter = None
@@ -211,21 +233,32 @@ def _points(processor: BaseImageProcessor) -> tuple[str, ...]:
 
 
 def _processor_and_model(
-    finished: str | None, model_args: DetectorArguments
+    finished: str | None, model_args: DetectorArguments, layout: str
 ) -> tuple[BaseImageProcessor, PreTrainedModel]:
+    """Both, for pictures with the points of ``layout``."""
     source = finished or (model_args.model_name_or_path and resolve(model_args.model_name_or_path))
     if source is not None:
         if not finished and model_args.processor:
             raise ValueError("A fine-tuned model keeps its processor; leave --processor out or train from scratch.")
-        processor = loaded(source, AutoImageProcessor.from_pretrained)
         changes = {} if finished else model_args.model
         model = loaded(source, AutoModelForKeypointDetection.from_pretrained, dtype=torch.float32, **changes)
+        sized = {
+            name: getattr(model.config, name) for name in ("image_size", "sigma", "simcc_sigma") if name in changes
+        }
+        processor = loaded(source, partial(AutoImageProcessor.from_pretrained, **sized))
+        if processor.layout != layout:
+            raise ValueError(
+                f"{source} finds the points of the layout '{processor.layout}', these pictures have those of '{layout}': "
+                "--look_at hand is for models of hands, and only for them."
+            )
     else:
         family = CONFIG_MAPPING[_known_family(model_args.model_type)]
         refuse_unknown("model", model_args.model, family, also=family().to_dict())
-        config = checked("model", lambda: family(**model_args.model))
+        points = list(get_layout(layout).points)
+        config = checked("model", lambda: family(**{"keypoints": points} | model_args.model))
         refuse_unknown("processor", model_args.processor, SignDetectorProcessor)
-        processor = checked("processor", lambda: SignDetectorProcessor.for_model(config, **model_args.processor))
+        described = {"layout": layout} | model_args.processor
+        processor = checked("processor", lambda: SignDetectorProcessor.for_model(config, **described))
         model = checked("model", lambda: AutoModelForKeypointDetection.from_config(config))
     processor.require_model(model)
     return processor, model

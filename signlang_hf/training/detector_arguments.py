@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .arguments import DataArguments, FittingArguments, NetworkArguments, parse
 from .image_augment import ImageAugmentConfig
@@ -38,9 +38,14 @@ class PictureArguments(DataArguments):
     )
     look_at: str = field(
         default="person",
-        metadata={"help": "Evaluate on the person's box ('person') or on the whole picture ('image')."},
+        metadata={
+            "help": "Evaluate on the person's box ('person') or on the whole picture ('image'); or train and evaluate on hands "
+            "('hand'), each a picture of its own and the left ones mirrored."
+        },
     )
-    padding: float = field(default=1.25, metadata={"help": "How much larger than the person's box a view of it is."})
+    padding: float = field(
+        default=1.25, metadata={"help": "How much larger than its box a view of a person or hand is."}
+    )
     overfit: int = field(
         default=0,
         metadata={
@@ -52,7 +57,7 @@ class PictureArguments(DataArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.look_at not in LOOKS:
-            raise ValueError(f"look_at is {self.look_at!r}; choose {' or '.join(map(repr, LOOKS))}.")
+            raise ValueError(f"look_at is {self.look_at!r}; choose {', '.join(map(repr, LOOKS))}.")
         if not 1 <= self.padding <= 4:
             raise ValueError(f"padding is {self.padding}; it must be in [1, 4].")
         if self.more_pictures is not None and self.more_pictures < 1:
@@ -67,6 +72,8 @@ class PictureArguments(DataArguments):
         if not isinstance(settings.pop("enabled", True), bool):
             raise ValueError(f"Augmentation setting enabled is {self.augment['enabled']!r}; it must be true or false.")
         self.image_augment = ImageAugmentConfig.from_dict(settings)
+        if self.look_at == "hand":  # a mirrored right hand is a left one, and a picture of a hand shows little else
+            self.image_augment = replace(self.image_augment, flip=0.0, hand_crop=0.0, whole_image=0.0)
 
 
 @dataclass

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import BaseImageProcessor
 
-LOOKS = ("person", "image")
-"""What an evaluated view shows: the person's box, or the whole picture."""
+LOOKS = ("person", "image", "hand")
+"""What is learned from and looked at: the person's box, the whole picture (in evaluation), or each hand as a picture of its own."""
 
 
 class KeypointViews(torch.utils.data.Dataset):
@@ -31,7 +31,7 @@ class KeypointViews(torch.utils.data.Dataset):
         augmenter: draws views; None for evaluation.
         seed: of the augmenter.
         look_at: one of :data:`LOOKS`, where there is no augmenter.
-        padding: how much larger than the person's box its view is.
+        padding: how much larger than the box its view is.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class KeypointViews(torch.utils.data.Dataset):
             view = self.augmenter(image, points, visible, box, rng)
             values = view.pixels.transpose(2, 0, 1).astype(np.float32) / 255
             return {"pixel_values": values, "labels": np.column_stack([view.points, view.weights])}
-        boxes = None if self.look_at == "image" else [corners(padded(box, self.padding))]
+        boxes = None if self.look_at == "image" else [corners(squared(padded(box, self.padding)))]
         seen = self.processor(image, boxes=boxes, return_tensors="np")
         return {"pixel_values": seen["pixel_values"][0], "labels": labels_of(points, visible, seen["crops"][0])}
 
@@ -76,6 +76,12 @@ class KeypointViews(torch.utils.data.Dataset):
 def corners(box: np.ndarray) -> np.ndarray:
     """(4,) left, top, right, bottom of x, y, width, height."""
     return np.concatenate([box[:2], box[:2] + box[2:]]).astype(np.float32)
+
+
+def squared(box: np.ndarray) -> np.ndarray:
+    """(4,) the square about a box x, y, width, height: what lies beside somebody is seen, as it is in training, and not grey."""
+    side = box[2:].max()
+    return np.array([*(box[:2] + (box[2:] - side) / 2), side, side])
 
 
 def labels_of(points: np.ndarray, visible: np.ndarray, crop: np.ndarray) -> np.ndarray:
@@ -101,4 +107,4 @@ def keypoint_digest(rows: Dataset) -> str:
     return found.hexdigest()
 
 
-__all__ = ["LOOKS", "KeypointViews", "collate", "corners", "keypoint_digest", "labels_of"]
+__all__ = ["LOOKS", "KeypointViews", "collate", "corners", "keypoint_digest", "labels_of", "squared"]

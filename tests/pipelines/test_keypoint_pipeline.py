@@ -191,7 +191,7 @@ def test_a_checkpoint_of_another_point_count_is_refused_when_the_pipeline_is_mad
 @pytest.mark.parametrize(
     ("given", "arguments", "error", "message"),
     [
-        (PICTURES[0], {"treshold": 0.5}, TypeError, "does not know treshold; it takes threshold, decoding and"),
+        (PICTURES[0], {"treshold": 0.5}, TypeError, "does not know treshold; it takes threshold, decoding, hands and"),
         (PICTURES[0], {"threshold": 2}, ValueError, "threshold is 2; it must be a number in"),
         (PICTURES[0], {"threshold": "high"}, ValueError, "threshold is 'high'"),
         (PICTURES[0], {"decoding": "best"}, ValueError, "decoding is 'best'; choose one of dark"),

@@ -197,7 +197,7 @@ def test_a_benchmark_is_written_with_its_command(tiny_pictures, tmp_path, monkey
 @pytest.mark.parametrize(
     "flags, reason",
     (
-        ({"look_at": "hand"}, "look_at is 'hand'"),
+        ({"look_at": "face"}, "look_at is 'face'"),
         ({"padding": 0.5}, "padding is 0.5"),
         ({"more_pictures": 0}, "more_pictures is 0"),
         ({"cross_validate": "signer"}, "held out by their source"),

@@ -9,11 +9,13 @@ from .modeling_detector import (
     SignDetectorPreTrainedModel,
 )
 from .processing_detector import SignDetectorProcessor
+from .processing_hands import HandDetector
 from .processing_heatmaps import DECODINGS, decode_heatmaps, decode_simcc
 
 __all__ = [
     "DECODINGS",
     "KEYPOINTS",
+    "HandDetector",
     "SignDetectorConfig",
     "SignDetectorForKeypointDetection",
     "SignDetectorModel",

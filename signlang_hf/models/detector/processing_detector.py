@@ -305,7 +305,10 @@ def _region(picture: np.ndarray, left: int, top: int, right: int, bottom: int) -
 
 def _resized(region: np.ndarray, scale: float) -> np.ndarray:
     """(H, W, 3) → (3, floor(H / scale), floor(W / scale)) uint8: pixel i is the mean about (i + 0.5) · scale."""
-    planes = torch.from_numpy(region if region.flags.writeable else region.copy()).permute(2, 0, 1)[None]
+    plain = (
+        region.flags.writeable and min(region.strides) > 0
+    )  # torch takes neither what is mirrored nor what is read-only
+    planes = torch.from_numpy(region if plain else region.copy()).permute(2, 0, 1)[None]
     # A hair more than 1 / scale: what divides evenly must not lose its last row to rounding.
     factor = (1 + 1e-9) / scale
     return F.interpolate(planes, scale_factor=factor, mode="bilinear", antialias=True)[0].numpy()

@@ -1,0 +1,155 @@
+"""A second look at the hands: a detector of one hand, on what the detector of the whole person takes for hands.
+
+In a picture of a person a hand is thirty pixels wide, and a network that sees all of the person has few cells left for it. MediaPipe Holistic
+(Grishchenko and Bazarevsky 2020) answers that with a network of its own for hands, and so does this: the detector's points say where a hand
+is, the square around them is cut out of the picture and looked at by a smaller detector, whose points take the place of the first ones.
+
+Design decisions:
+
+* The second model knows right hands only; a left hand is mirrored on its way in, and its points on their way out.
+* It is a detector like any other, with a configuration and a processor, in the folder ``hands`` of the first model's folder. Where there is
+  no such folder, there is no second look.
+* The size of the square comes from the person as well as from the points: the first look is right about where a hand is long before it is
+  right about its fingers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ...landmarks import get_layout
+from .processing_detector import SignDetectorProcessor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FOLDER = "hands"
+"""Folder of the second model within that of the first."""
+LAYOUT = "right-hand-21"
+_FEWEST = 4  # points of a hand that the first look is sure of
+_AROUND_POINTS = 1.9  # side of the square in longer sides of the box around the first points
+_AROUND_PERSON = (0.7, 1.5)  # least and largest side in distances of the shoulders
+
+
+class HandDetector:
+    """Looks at hands again.
+
+    Args:
+        model: a detector of the points of ``right-hand-21``.
+        processor: its processor.
+        layout: of the first look's points.
+
+    Raises:
+        ValueError: a model of other points, or a layout without hands.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: SignDetectorProcessor, layout: str = "signlang-64") -> None:
+        processor.require_model(model)
+        if processor.layout != LAYOUT:
+            raise ValueError(
+                f"The detector of hands finds the points of the layout '{processor.layout}'; they must be those of '{LAYOUT}'."
+            )
+        known = get_layout(layout)
+        ours = get_layout(LAYOUT).points
+        if any(point not in known.index for point in ours):
+            raise ValueError(f"The layout '{layout}' has no hands to look at again.")
+        self.model, self.processor = model, processor
+        self._hands = {
+            side: known.indices(point.replace("right_", f"{side}_", 1) for point in ours) for side in ("left", "right")
+        }
+        self._shoulders = [known.index[f"{side}_shoulder"] for side in ("left", "right")]
+
+    @classmethod
+    def beside(
+        cls, folder: str | os.PathLike[str], layout: str = "signlang-64", **settings: Any
+    ) -> HandDetector | None:
+        """The detector in the folder ``hands`` of a model's folder or Hub repository; None where there is none.
+
+        Args:
+            folder: of the first model, or its Hub id.
+            settings: further arguments of ``from_pretrained`` of the model, such as ``dtype``.
+        """
+        from .modeling_detector import SignDetectorForKeypointDetection
+
+        if not _has_hands(folder):
+            return None
+        where = os.fspath(folder)
+        model = SignDetectorForKeypointDetection.from_pretrained(where, subfolder=FOLDER, **settings)
+        return cls(model.eval(), SignDetectorProcessor.from_pretrained(where, subfolder=FOLDER), layout)
+
+    def to(self, device: Any) -> HandDetector:
+        """Move the model."""
+        self.model.to(device)
+        return self
+
+    def __call__(
+        self, pictures: Sequence[np.ndarray], points: np.ndarray, scores: np.ndarray, threshold: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The points with those of the hands found anew.
+
+        Args:
+            pictures: N arrays (H, W, 3) uint8 RGB.
+            points: (N, K, 2) pixels, of the first look.
+            scores: (N, K) their scores.
+            threshold: score from which the first look is believed; a hand with fewer than four such points is left as it is.
+
+        Returns:
+            points and scores, both new arrays.
+        """
+        points, scores = np.array(points, np.float32), np.array(scores, np.float32)
+        places, seen, boxes = [], [], []
+        for number, picture in enumerate(pictures):
+            for side, hand in self._hands.items():
+                box = self._box(points[number], scores[number], hand, threshold)
+                if box is None:
+                    continue
+                mirrored = side == "left"
+                if mirrored:
+                    width = picture.shape[1]
+                    box = np.array([width - box[2], box[1], width - box[0], box[3]])
+                places.append((number, side))
+                seen.append(picture[:, ::-1] if mirrored else picture)
+                boxes.append(box)
+        if not places:
+            return points, scores
+        batch = self.processor(seen, boxes=np.array(boxes), return_tensors="pt")
+        with torch.inference_mode():
+            outputs = self.model(pixel_values=batch["pixel_values"].to(self.model.device))
+        found = self.processor.post_process_keypoint_detection(outputs, batch["crops"], threshold=0.0)
+        for (number, side), picture, one in zip(places, seen, found):
+            hand, where = self._hands[side], one["keypoints"]
+            points[number, hand] = [picture.shape[1], 0] + where * [-1, 1] if side == "left" else where
+            scores[number, hand] = one["scores"]
+        return points, scores
+
+    def _box(self, points: np.ndarray, scores: np.ndarray, hand: list[int], threshold: float) -> np.ndarray | None:
+        """(4,) x0, y0, x1, y1 of the square to look at; None where there is no hand."""
+        sure = np.isfinite(points).all(axis=1) & (scores >= threshold) & (scores > 0)
+        held = points[hand][sure[hand]]
+        if len(held) < _FEWEST:
+            return None
+        low, high = held.min(axis=0), held.max(axis=0)
+        side = _AROUND_POINTS * float((high - low).max())
+        if sure[self._shoulders].all():
+            shoulders = float(np.linalg.norm(np.subtract(*points[self._shoulders])))
+            side = float(np.clip(side, *(share * shoulders for share in _AROUND_PERSON)))
+        middle, half = (low + high) / 2, max(side, 2.0) / 2
+        return np.concatenate([middle - half, middle + half])
+
+
+def _has_hands(folder: str | os.PathLike[str]) -> bool:
+    """Whether a model's folder, or the Hub repository of that name, has a detector of hands."""
+    if Path(folder).is_dir():
+        return (Path(folder) / FOLDER / "config.json").is_file()
+    from transformers.utils import has_file
+
+    return has_file(os.fspath(folder), f"{FOLDER}/config.json")
+
+
+__all__ = ["FOLDER", "HandDetector"]
