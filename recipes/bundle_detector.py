@@ -3,21 +3,25 @@
     accelerate launch recipes/bundle_detector.py --name detector --config recipes/configs/detector_mobilenet.yaml --data_dir pictures
 
 takes the arguments of ``train_detector.py`` and ``--name``. Training that is finished is read. The card states what the half-precision weights reach on the
-test split; what is put on the shelf brings no code: its classes are those of the installation.
+test split at one look; what is put on the shelf brings no code: its classes are those of the installation. A detector of hands in the folder ``hands`` of the run,
+trained before, comes along.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from transformers import AutoImageProcessor, AutoModelForKeypointDetection, BaseImageProcessor, PreTrainedModel
 
 from signlang_hf import pretrained
 from signlang_hf.data.leaks import LeakError
+from signlang_hf.models.detector.processing_hands import FOLDER as HANDS
 from signlang_hf.training.arguments import parse
 from signlang_hf.training.cards import launch_command
 from signlang_hf.training.checkpoints import write_json
@@ -40,19 +44,32 @@ def main(argv: list[str] | None = None) -> Path:
         trainer = result.trainer
         command = launch_command("recipes/bundle_detector.py", argv)
         with TemporaryDirectory() as folder:
-            half = trainer.model.half()
-            half.save_pretrained(folder)
-            trainer.processing_class.save_pretrained(folder)
-            # Stored in half precision, computed in single: few CPUs are fast, or exact, in the former.
-            config = Path(folder) / "config.json"
-            write_json(config, json.loads(config.read_text()) | {"dtype": "float32"})
-            half.float()  # the weights as they were rounded
+            save_half(trainer.model, trainer.processing_class, folder)
+            trainer.model.float()  # the weights as they were rounded
             result = replace(result, folder=Path(folder), metrics=measure(trainer, data_args, splits["test"]))
             rows = detector_rows(result, "test", command, seeds=(args.seed,))
             save_detector_card(result, data_args, args, splits, command, rows, name=bundle.name, bundled=True)
             shelved = put_on_shelf(Path(folder), bundle.name)
+        hands = Path(str(args.output_dir)) / HANDS
+        if (hands / "config.json").is_file():
+            with TemporaryDirectory() as folder:
+                save_half(
+                    AutoModelForKeypointDetection.from_pretrained(hands),
+                    AutoImageProcessor.from_pretrained(hands),
+                    folder,
+                )
+                shutil.copy(hands / "README.md", folder)
+                put_on_shelf(Path(folder), f"{bundle.name}/{HANDS}")
         console.print(f"PCK@0.05 {100 * result.metrics['pck@0.05']:.1f} %. Wrote {shelved}")
     return pretrained.FOLDER / bundle.name
+
+
+def save_half(model: PreTrainedModel, processor: BaseImageProcessor, folder: str) -> None:
+    """Stored in half precision, computed in single: few CPUs are fast, or exact, in the former."""
+    model.half().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    config = Path(folder) / "config.json"
+    write_json(config, json.loads(config.read_text()) | {"dtype": "float32"})
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def _hands(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
             image = batch["image"][row].convert("RGB") if image is None else image
             picture, found = _cut_out(image, np.where(seen[hand, None], points[hand], np.nan), mirror=side == "left")
             stream = io.BytesIO()
-            picture.save(stream, "JPEG", quality=95)
+            picture.save(stream, "JPEG", quality=95, subsampling=0)
             values = {
                 "id": f"{batch['id'][row]}-{side}",
                 "image": {"bytes": stream.getvalue(), "path": None},

@@ -81,6 +81,17 @@ def test_people_are_measured_with_models_that_have_not_seen_them(
     assert recipe.AFTER in capsys.readouterr().out
 
 
+def test_hands_are_trained_into_the_same_runs(recipe, tiny_pictures, tmp_path):
+    start = tiny_pictures.train(tmp_path / "hands", look_at="hand", num_train_epochs=1).folder
+    flags = {"model_name_or_path": start, "model": "{}", "num_train_epochs": 1, "look_at": "hand"}
+    flags |= {"people": ["one=video-0,video-1", "two=video-2"]}
+    assert recipe.main(tiny_pictures.arguments(tmp_path / "run", **flags)) == []
+    for name, tested in (("one", 6 * 2), ("two", 3 * 2)):
+        folder = tmp_path / "run" / name / "hands"
+        assert AutoModelForKeypointDetection.from_pretrained(folder).config.num_keypoints == 21
+        assert json.loads((folder / "results.json").read_text())["metrics"]["n"] == tested
+
+
 def test_photographs_are_cut_out_and_what_is_found_is_put_back(recipe, photographs):
     people = recipe.persons(str(photographs))
     found = recipe.measure(Teacher(), people, "test", cut_out=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tiny_pictures import dotted
 from transformers import AutoModelForKeypointDetection
 
 from signlang_hf import pretrained
+from signlang_hf.models.detector import HandDetector
 from signlang_hf.pose import HeatmapEstimator
 
 
@@ -48,6 +50,24 @@ def test_the_shelved_detector_is_the_estimator_s_default(tiny_pictures, trained_
     with HeatmapEstimator(confidence=0.0) as estimator:
         found = estimator.detect(np.asarray(image), 0.0)
     assert found.data.shape == (64, 3) and np.isfinite(found.data).all()
+
+
+def test_a_detector_of_hands_comes_along(tiny_pictures, trained_detector, shelf, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_detector.folder, run)
+    tiny_pictures.train(run / "hands", look_at="hand", num_train_epochs=1)
+    folder = tiny_pictures.train(run, recipe="bundle_detector", name="detector")
+    assert {path.name for path in (folder / "hands").iterdir()} == {
+        "config.json", "model.safetensors", "preprocessor_config.json", "README.md",
+    }  # fmt: skip
+    assert pretrained.names() == ["detector"]
+    hands = HandDetector.beside(folder)
+    assert hands.model.dtype == torch.float32 and hands.processor.layout == "right-hand-21"
+    assert load_file(folder / "hands" / "model.safetensors")["head.points.weight"].dtype == torch.float16
+    # A detector that is bundled without one takes the old one away.
+    shutil.rmtree(run / "hands")
+    tiny_pictures.train(run, recipe="bundle_detector", name="detector")
+    assert not list((folder / "hands").glob("*.safetensors"))
 
 
 def test_a_model_without_a_test_is_not_shelved(tiny_pictures, shelf, tmp_path):

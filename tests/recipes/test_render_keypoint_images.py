@@ -55,6 +55,28 @@ def test_without_a_split_the_folder_is_one(recipe, tmp_path):
     ]
 
 
+def test_close_ups_show_a_hand(recipe, tmp_path):
+    recipe.main(["--out", str(tmp_path), "--count", "6", "--look_at", "hand", *FLAT])
+    splits, faults = read_keypoint_folder(tmp_path, whole=True)
+    assert faults == []
+    layout = get_layout("signlang-64")
+    hands = [list(layout.parts[f"{side}_hand"]) for side in ("left", "right")]
+    for label in splits[None]:
+        assert label.size == (64, 64)
+        hand = max(hands, key=lambda hand: label.visible[hand].sum())
+        seen = label.keypoints[hand][label.visible[hand]]
+        assert len(seen) > 10
+        assert 0.25 * 64 < (seen.max(axis=0) - seen.min(axis=0)).max() < 64
+
+
+def test_a_folder_made_with_another_split_is_not_mixed_up(recipe, tmp_path):
+    recipe.main(["--out", str(tmp_path), "--split", "train=2,test=2", *FLAT])
+    before = files(tmp_path)
+    with pytest.raises(SystemExit, match=r"another --split: 1 of its pictures would now belong to another one"):
+        recipe.main(["--out", str(tmp_path), "--split", "train=3,test=2", *FLAT])
+    assert files(tmp_path) == before
+
+
 def test_a_run_goes_on_where_it_was_stopped(recipe, tmp_path, monkeypatch, capsys):
     command = ["--out", str(tmp_path / "a"), "--count", "4", *FLAT]
     recipe.main(["--out", str(tmp_path / "whole"), *command[2:]])

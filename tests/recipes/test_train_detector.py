@@ -16,6 +16,7 @@ from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 
 from signlang_hf.data import load_dataset
 from signlang_hf.data.leaks import LeakError
+from signlang_hf.landmarks import get_layout
 from signlang_hf.metrics.keypoints.keypoints import keypoint_metrics
 from signlang_hf.training.detection import METRICS, load_pictures, references_of
 from signlang_hf.training.detector_arguments import parse_detector
@@ -53,11 +54,13 @@ def test_every_configuration_builds_a_model_that_trains(path, tmp_path):
     model_args, data_args, args = parse_detector(["--config", str(path), *flags])
     from signlang_hf.models.detector import SignDetectorConfig, SignDetectorProcessor
 
-    config = SignDetectorConfig(**model_args.model)
-    processor = SignDetectorProcessor.for_model(config, **model_args.processor)
+    layout = get_layout("right-hand-21" if data_args.look_at == "hand" else "signlang-64")
+    config = SignDetectorConfig(**{"keypoints": layout.points} | model_args.model)
+    processor = SignDetectorProcessor.for_model(config, **{"layout": layout.name} | model_args.processor)
     augmenter = ImageAugmenter(data_args.image_augment, processor.layout, processor.image_size, data_args.padding)
     image, points = dotted(0)
-    view = augmenter(image, points, np.ones(64, bool), np.array([0.0, 0.0, *image.size]), np.random.default_rng(0))
+    points, count = points[-len(layout) :], len(layout)
+    view = augmenter(image, points, np.ones(count, bool), np.array([0.0, 0.0, *image.size]), np.random.default_rng(0))
     pixels = torch.from_numpy(view.pixels.transpose(2, 0, 1) / np.float32(255))[None].repeat(2, 1, 1, 1)
     labels = torch.from_numpy(np.column_stack([view.points, view.weights]))[None].repeat(2, 1, 1)
     loss = AutoModelForKeypointDetection.from_config(config).train()(pixel_values=pixels, labels=labels).loss
@@ -155,6 +158,39 @@ def test_more_folders_are_learned_and_leaks_are_refused(load, tmp_path):
         load(more_data_dirs=[leaking])
     with pytest.warns(UserWarning, match="pictures of 'video-10'"):
         load(more_data_dirs=[leaking], allow_leaks=True)
+
+
+def test_hands_are_learned_each_as_a_picture_of_its_own(tiny_pictures, tmp_path):
+    result = tiny_pictures.train(tmp_path / "run", look_at="hand", num_train_epochs=1)
+    processor = AutoImageProcessor.from_pretrained(result.folder)
+    model = AutoModelForKeypointDetection.from_pretrained(result.folder)
+    assert processor.layout == "right-hand-21" and model.config.num_keypoints == 21
+    metrics = result.metrics
+    assert metrics["n"] == 12 and metrics["n_points-hands"] == metrics["n_points"] == 12 * 21
+    assert np.isfinite(metrics["pck@0.1-hands"]) and np.isnan(metrics["pck@0.1-body"])
+    again = tiny_pictures.train(
+        tmp_path / "again", look_at="hand", num_train_epochs=1, model_name_or_path=result.folder, model="{}"
+    )
+    assert again.trainer.model.config.num_keypoints == 21
+    with pytest.raises(ValueError, match="'right-hand-21', these pictures have those of 'signlang-64': --look_at hand"):
+        tiny_pictures.train(tmp_path / "people", model_name_or_path=result.folder, model="{}")
+
+
+def test_pictures_without_hands_teach_no_hands(tmp_path):
+    hands = [name for name in NAMES if "_hand_" in name]
+    folder = write_pictures(tmp_path / "people" / "train", range(3), hidden=hands).parent
+    _, data_args, _ = parse_detector(
+        ["--data_dir", str(folder), "--look_at", "hand", "--use_cpu", "true", "--report_to", "none"]
+    )
+    with pytest.raises(ValueError, match="No hand is to be seen well enough in the 3 pictures of the split 'train'"):
+        load_pictures(data_args, seed=0)
+
+
+def test_a_trained_model_goes_on_at_another_size(tiny_pictures, trained_detector, tmp_path):
+    flags = {"model_name_or_path": trained_detector.folder, "num_train_epochs": 1, "model": '{"image_size": 96}'}
+    folder = tiny_pictures.train(tmp_path / "run", **flags).folder
+    assert AutoImageProcessor.from_pretrained(folder).image_size == 96
+    assert AutoModelForKeypointDetection.from_pretrained(folder).config.image_size == 96
 
 
 def test_views_are_drawn_anew_each_epoch_and_the_same_again(load, trained_detector):
