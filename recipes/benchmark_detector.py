@@ -7,7 +7,7 @@
 **speed** is milliseconds a frame from a decoded frame to its landmarks: what is done to the picture, the network, and from heatmaps to
 smoothed points. MediaPipe runs without its face mesh, which the detector does not find either. A detector looks at several frames at
 once, and frame by frame as with a camera. Weights are random: speed does not depend on them, and tracking, which with them would follow
-nobody, is off (it adds one look in 50 frames). Each number of threads is a process of its own that is kept to as many processor cores,
+nobody, is off (it adds one look in 50 frames); both hands are looked at again in every frame where a detector does that (``+hands``). Each number of threads is a process of its own that is kept to as many processor cores,
 because MediaPipe does not ask how many it may use. All take turns in every round, so that whatever else the machine does hits all alike.
 
 **training** is a step of AdamW on random pictures that are there already, forward and backward, in a process of its own a model. Memory is
@@ -36,23 +36,40 @@ import numpy as np
 from signlang_hf.training.results import RESULTS, ResultRow, save_results
 
 STATUS = Path("/proc/self/status")
-DETECTORS = ("resnet18:512", "resnet18:256", "mobilenet_v3_small:256", "mobilenet_v3_small:192")
+TWICE = "+hands"
+DETECTORS = (
+    "resnet18:512",
+    "resnet18:256",
+    "mobilenet_v3_small:256",
+    "mobilenet_v3_small:192",
+    f"mobilenet_v3_small:256{TWICE}",
+)
 WIDTHS = {"mobilenet_v3_small": 64}
 """Channels of the deconvolutions that go with a backbone; 256 with others."""
 HOLISTIC, LIVE = "MediaPipe Holistic", ", frame by frame"
 
 
 def called(detector: str) -> str:
-    """``resnet18:512`` → ``resnet18 at 512 px``."""
-    backbone, size = detector.split(":")
-    return f"{backbone} at {size} px"
+    """``resnet18:512`` → ``resnet18 at 512 px``; ``+hands`` behind it is a second look at the hands."""
+    backbone, size = detector.removesuffix(TWICE).split(":")
+    return f"{backbone} at {size} px" + " and hands again" * detector.endswith(TWICE)
 
 
 def make_config(detector: str) -> Any:
     from signlang_hf.models.detector import SignDetectorConfig
 
-    backbone, size = detector.split(":")
+    backbone, size = detector.removesuffix(TWICE).split(":")
     return SignDetectorConfig(backbone=backbone, image_size=int(size), deconv_width=WIDTHS.get(backbone, 256))
+
+
+def make_hands_config() -> Any:
+    """As in ``recipes/configs/detector_hands.yaml``."""
+    from signlang_hf.landmarks import get_layout
+    from signlang_hf.models.detector import SignDetectorConfig
+    from signlang_hf.models.detector.processing_hands import LAYOUT
+
+    points = get_layout(LAYOUT).points
+    return SignDetectorConfig(keypoints=points, backbone="dla46_c", image_size=64, output_stride=2, deconv_width=64)
 
 
 # ------------------------------------------------------------------------------------------------------------------- speed
@@ -63,6 +80,7 @@ def contenders(detectors: list[str], folder: Path) -> dict[str, Callable[[Any], 
     import torch
 
     from signlang_hf.models.detector import SignDetectorForKeypointDetection, SignDetectorProcessor
+    from signlang_hf.models.detector.processing_hands import FOLDER, LAYOUT
     from signlang_hf.pose import HeatmapEstimator, MediaPipeEstimator, PoseEstimator
 
     def by_frame(estimator: PoseEstimator) -> Callable[[Any], None]:
@@ -80,6 +98,10 @@ def contenders(detectors: list[str], folder: Path) -> dict[str, Callable[[Any], 
         place = folder / detector.replace(":", "-")
         SignDetectorForKeypointDetection(config).save_pretrained(place)
         SignDetectorProcessor.for_model(config).save_pretrained(place)
+        if detector.endswith(TWICE):
+            hands = make_hands_config()
+            SignDetectorForKeypointDetection(hands).save_pretrained(place / FOLDER)
+            SignDetectorProcessor.for_model(hands, layout=LAYOUT).save_pretrained(place / FOLDER)
         estimator = HeatmapEstimator(place, device="cpu", confidence=0.0, track=False)
         found[called(detector)] = estimator.estimate
         found[called(detector) + LIVE] = by_frame(estimator)
@@ -275,7 +297,12 @@ def main(arguments: list[str] | None = None) -> list[ResultRow]:
     parser.add_argument("--frames", type=int, default=32, help="frames of it, from the start")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--detectors", nargs="+", default=list(DETECTORS), help="backbone:pixels")
+    parser.add_argument(
+        "--detectors",
+        nargs="+",
+        default=list(DETECTORS),
+        help=f"backbone:pixels, with {TWICE} behind it for a second look at the hands",
+    )
     parser.add_argument("--training_detectors", nargs="+", default=["resnet18:512", "mobilenet_v3_small:512"])
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3)
@@ -299,7 +326,7 @@ def main(arguments: list[str] | None = None) -> list[ResultRow]:
     if max(options.threads) > len(os.sched_getaffinity(0)):
         parser.error(f"there are {len(os.sched_getaffinity(0))} processor cores for {max(options.threads)} --threads.")
     for detector in (*options.detectors, *options.training_detectors):
-        if not detector.partition(":")[2].isdecimal():
+        if not detector.removesuffix(TWICE).partition(":")[2].isdecimal():
             parser.error(f"{detector} is not of the form backbone:pixels, such as resnet18:256.")
 
     words = sys.argv[1:] if arguments is None else arguments

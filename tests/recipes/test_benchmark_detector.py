@@ -87,8 +87,8 @@ def test_training_rows(recipe):
 
 
 def test_widths_go_with_backbones(recipe):
-    assert [recipe.make_config(detector).deconv_width for detector in recipe.DETECTORS] == [256, 256, 64, 64]
-    assert [recipe.make_config(detector).image_size for detector in recipe.DETECTORS] == [512, 256, 256, 192]
+    assert [recipe.make_config(detector).deconv_width for detector in recipe.DETECTORS] == [256, 256, 64, 64, 64]
+    assert [recipe.make_config(detector).image_size for detector in recipe.DETECTORS] == [512, 256, 256, 192, 256]
 
 
 def test_a_run_that_fails_says_why(recipe):
