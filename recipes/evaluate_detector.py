@@ -103,6 +103,8 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
     for look, hands in ((ONCE, False), (TWICE, True))[: 2 if pipe.second_look else 1]:
         metrics = measure(pipe, rows, boxes, args.batch_size, hands)
         for name, part in (("all", ""), ("body", "-body"), ("hands", "-hands")):
+            if part and not metrics[f"n_points{part}"]:
+                continue
             table.add_row(look, name, *(f"{100 * metrics[f'pck@{share:g}{part}']:.1f} %" for share in (0.05, 0.1)))
         found += metric_rows(metrics, f"{config.backbone}, {config.image_size} px, {look}", args.split, command)
     console.print(table)

@@ -59,8 +59,10 @@ def main(argv: list[str] | None = None) -> RunResult:
 
 def show_result(result: RunResult) -> None:
     metrics = result.metrics
-    table = Table("", "PCK@0.05", "PCK@0.1", title=f"Test split, {metrics['n']} people, {metrics['n_points']} points")
+    table = Table("", "PCK@0.05", "PCK@0.1", title=f"Test split, {metrics['n']} pictures, {metrics['n_points']} points")
     for name, part in (("all points", ""), ("body", "-body"), ("hands", "-hands")):
+        if part and not metrics[f"n_points{part}"]:
+            continue
         table.add_row(name, *(f"{100 * metrics[f'pck@{share:g}{part}']:.1f} %" for share in (0.05, 0.1)))
     console.print(table)
 

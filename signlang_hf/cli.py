@@ -62,6 +62,7 @@ _MEASURED = {
     "wer": " gloss errors",
     "letter_error_rate": " letter errors",
     "text_accuracy": " texts right",
+    "pck@0.1-body": " of body points within a tenth of the torso",
 }
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
@@ -480,7 +481,7 @@ def models(
     if as_json:
         print(json.dumps(known, ensure_ascii=False))
         return
-    table = Table("model", "task", "signs", "languages", "measured", "licence")
+    table = Table("model", "task", "signs or points", "languages", "measured", "licence")
     for model, facts in known.items():
         measured = ", ".join(
             f"{100 * facts[key]:.1f} %{name}" for key, name in _MEASURED.items() if facts[key] is not None

@@ -34,7 +34,13 @@ _TASKS: tuple[tuple[str, Any, Any, str | None, str], ...] = (
     ("continuous-sign-recognition", ContinuousSignRecognitionPipeline, AutoModelForCTC, pretrained.SENTENCES, "video"),
     ("gloss-translation", GlossTranslationPipeline, AutoModelForSeq2SeqLM, f"{pretrained.SPELLING}/translator", "text"),
     ("sign-translation", SignTranslationPipeline, AutoModelForSeq2SeqLM, pretrained.SPELLING, "video"),
-    ("sign-keypoint-detection", SignKeypointDetectionPipeline, AutoModelForKeypointDetection, None, "image"),
+    (
+        "sign-keypoint-detection",
+        SignKeypointDetectionPipeline,
+        AutoModelForKeypointDetection,
+        pretrained.DETECTOR,
+        "image",
+    ),
 )
 for _task, _pipeline, _loader, _default, _kind in _TASKS:
     PIPELINE_REGISTRY.register_pipeline(

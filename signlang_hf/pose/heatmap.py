@@ -24,8 +24,6 @@ from .cropping import PersonCrop
 from .estimator import Detection, PoseEstimator
 from .smoothing import OneEuroFilter
 
-BUNDLED = "detector"
-"""The bundled model that is used where none is named, where the package carries it."""
 _CONFIDENCE = 0.3
 _STEP = 8  # frames for which a crop stays: a third of a second
 # In longer sides of the picture. Least error to the undisturbed points on MediaPipe's landmarks of sign clips with noise of 0.4 % of it.
@@ -182,9 +180,9 @@ class HeatmapEstimator(PoseEstimator):
 def _find(model: str | os.PathLike[str] | None) -> str:
     from ..models.loading import checked_folder
 
-    if model is None and BUNDLED not in pretrained.names():
+    if model is None and pretrained.DETECTOR not in pretrained.names():
         raise ValueError("No keypoint detector comes with this installation; name one with --model (model= in Python).")
-    return checked_folder(BUNDLED if model is None else os.fspath(model))
+    return checked_folder(pretrained.DETECTOR if model is None else os.fspath(model))
 
 
 def _settings(folder: str) -> tuple[Any, Any]:

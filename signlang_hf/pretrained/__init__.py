@@ -16,6 +16,10 @@ SENTENCES = "sentences"
 SPELLING = "spelling"
 """The model behind ``pipeline("sign-translation")`` and ``signlang translate``, where the package carries it."""
 
+DETECTOR = "detector"
+"""The model behind ``pipeline("sign-keypoint-detection")``, ``signlang detect`` and the estimator ``heatmap``, where the package
+carries it."""
+
 
 def names() -> list[str]:
     """Short names of the models that this installation carries."""

@@ -159,8 +159,13 @@ def _has_hands(folder: str | os.PathLike[str]) -> bool:
     """Whether a model's folder, or the Hub repository of that name, has a detector of hands."""
     if Path(folder).is_dir():
         return (Path(folder) / FOLDER / "config.json").is_file()
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
     from transformers.utils import has_file
 
+    try:
+        validate_repo_id(os.fspath(folder))
+    except HFValidationError:  # a folder that is no more
+        return False
     return has_file(os.fspath(folder), f"{FOLDER}/config.json")
 
 
