@@ -45,10 +45,13 @@ def test_a_second_look_is_a_row_of_its_own(recipe, tiny_pictures, trained_detect
             "--box_noise",
             "0.1",
             "--benchmark",
-            "twice",
+            "detector-synthetic",
         ]
     )
-    rows = {(row.model, row.metric): row for row in load_results("twice", folder=tmp_path / "hub_cards/results")}
+    rows = {
+        (row.model, row.metric): row
+        for row in load_results("detector-synthetic", folder=tmp_path / "hub_cards/results")
+    }
     once, twice = (f"mobilenetv3_small_100, 64 px, {look}" for look in ("one look", "second look at the hands"))
     assert rows[once, "pck@0.1-body"].value == rows[twice, "pck@0.1-body"].value
     assert rows[once, "pck@0.1-hands"].value != rows[twice, "pck@0.1-hands"].value

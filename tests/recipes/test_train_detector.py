@@ -96,7 +96,7 @@ def test_what_was_measured_is_what_the_saved_model_finds(trained_detector, tiny_
         image, points = dotted(number)
         points = np.float32(points)
         box = [*points.min(axis=0), *points.max(axis=0)]
-        middle, half = (np.add(box[:2], box[2:])) / 2, 1.25 * np.subtract(box[2:], box[:2]) / 2
+        middle, half = (np.add(box[:2], box[2:])) / 2, 1.25 * np.subtract(box[2:], box[:2]).max() / 2  # a square
         inputs = processor(image, boxes=[[*(middle - half), *(middle + half)]], return_tensors="pt")
         with torch.no_grad():
             outputs = model(pixel_values=inputs["pixel_values"])
