@@ -2,7 +2,7 @@
 
 A pinhole without distortion. Pixels are continuous: the picture's top-left corner is (0, 0) and the centre of pixel i lies at
 i + 0.5. Framings are those of signing videos: from the chest or the waist up, the person in the middle or beside it, seldom
-the whole body.
+the whole body or a face close to a telephone.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def sample_camera(pose: Pose, size: int, rng: np.random.Generator) -> Camera:
     hips, knees = pose.pelvis[2], pose.pelvis[2] - 0.9 * person.thigh
     if pose.seated:
         knees = hips - 0.3 * person.thigh
-    kind = rng.choice(["chest", "waist", "hips", "knees", "body"], p=[0.16, 0.34, 0.24, 0.10, 0.16])
+    kind = rng.choice(["near", "chest", "waist", "hips", "knees", "body"], p=[0.10, 0.14, 0.32, 0.22, 0.08, 0.14])
     low = {
+        "near": hips + 0.68 * person.trunk,
         "chest": hips + 0.52 * person.trunk,
         "waist": hips + 0.18 * person.trunk,
         "hips": hips - 0.12 * person.trunk,
@@ -83,7 +84,10 @@ def sample_camera(pose: Pose, size: int, rng: np.random.Generator) -> Camera:
     tall = max(tall, rng.uniform(0.62, 0.85) * height / width)
     if kind == "body":
         tall *= rng.uniform(1.0, 1.4)
-    focal = float(np.exp(rng.uniform(np.log(0.85), np.log(2.6)))) * max(width, height)
+    longest = (
+        1.3 if kind == "near" else 2.6
+    )  # who films themselves holds the telephone in their hand: hands before it are large
+    focal = float(np.exp(rng.uniform(np.log(0.8), np.log(longest)))) * max(width, height)
     distance = focal * tall / height
 
     yaw, pitch, roll = np.radians([rng.normal(0.0, 11.0), rng.normal(2.0, 5.0), rng.normal(0.0, 1.5)])

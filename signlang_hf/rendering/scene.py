@@ -37,7 +37,8 @@ class Light:
 @dataclass(frozen=True)
 class Scene:
     """Everything that a renderer needs; ``background`` is (H, W, 3) sRGB, ``ambient`` (3,) light from everywhere,
-    ``wall`` the metres between the person and a background that takes their shadow, 0 where it is too far for that."""
+    ``wall`` the metres between the person and a background that takes their shadow, 0 where it is too far for that, ``motion`` (2, 2)
+    how far the left and the right hand move in the picture while it is taken, across and down in the hand's own size."""
 
     seed: int
     pose: Pose
@@ -49,6 +50,7 @@ class Scene:
     ambient: np.ndarray
     wall: float
     mosaic: bool
+    motion: np.ndarray
 
     @cached_property
     def points(self) -> np.ndarray:
@@ -110,8 +112,14 @@ def sample_scene(seed: int, size: int = 384, look_at: str = "person") -> Scene:
     background = sample_background(camera.width, camera.height, rng)
     wall = float(rng.uniform(0.3, 1.2)) if rng.random() < 0.3 else 0.0
     # Published clips often hide the face of their signer behind coarse pixels.
-    mosaic = bool(rng.random() < 0.05)
-    return Scene(seed, pose, look, camera, parts, background, lights, ambient, wall, mosaic)
+    mosaic = bool(rng.random() < 0.2)
+    return Scene(seed, pose, look, camera, parts, background, lights, ambient, wall, mosaic, _sample_motion(rng))
+
+
+def _sample_motion(rng: np.random.Generator) -> np.ndarray:
+    """Signing hands are seldom still: in a third of the pictures each is blurred, by up to a fifth of its size."""
+    turn, far = rng.uniform(0, 2 * np.pi, 2), np.exp(rng.uniform(np.log(0.04), np.log(0.22), 2))
+    return (far * (rng.random(2) < 0.35))[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
 def _close_up(pose: Pose, camera: Camera, parts: tuple[Part, ...], size: int, rng: np.random.Generator) -> Camera:

@@ -97,6 +97,7 @@ def head_height(scene):
 
 def test_a_hidden_face_is_coarse_and_its_label_unchanged(scenes):
     scene = next(s for s in scenes if s.visible[0] and head_height(s) > 40)
+    scene = replace(scene, motion=np.zeros((2, 2)))
     picture = render_flat(scene)
     assert finish(picture, replace(scene, mosaic=False)) is picture
     hidden = finish(picture, replace(scene, mosaic=True))
@@ -105,6 +106,33 @@ def test_a_hidden_face_is_coarse_and_its_label_unchanged(scenes):
     around = np.asarray(hidden)[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].reshape(-1, 3)
     assert 0.002 < changed.mean() < 0.5 and len(np.unique(around, axis=0)) <= 4
     assert replace(scene, mosaic=True).label("a") == replace(scene, mosaic=False).label("a")
+
+
+def test_a_moving_hand_is_blurred_and_nothing_else(scenes):
+    left = list(get_layout("signlang-64").parts["left_hand"])
+    scene = next(s for s in scenes if s.visible[left].sum() > 15 and not s.mosaic and np.ptp(s.pixels[left]) > 25)
+    picture = np.asarray(render_flat(scene)).astype(int)
+    still = finish(render_flat(scene), replace(scene, motion=np.zeros((2, 2))))
+    np.testing.assert_array_equal(np.asarray(still), picture)
+    moved = replace(scene, motion=np.array([[0.35, 0.0], [0.0, 0.0]]))
+    blurred = np.asarray(finish(render_flat(scene), moved)).astype(int)
+    hand = scene.pixels[left]
+    changed = np.abs(blurred - picture).max(axis=2) > 2
+    y, x = np.nonzero(changed)
+    far = np.hypot(x - hand[:, 0].mean(), y - hand[:, 1].mean()) / np.ptp(hand, axis=0).max()
+    assert changed.sum() > 20 and far.max() < 1.8
+    # Along the motion there is less to be seen of edges than before, across it as much as before.
+    low, high = hand.min(axis=0).astype(int), hand.max(axis=0).astype(int) + 1
+    inside = (slice(low[1], high[1]), slice(low[0], high[0]))
+    edges = [np.abs(np.diff(one[inside], axis=1)).mean() for one in (blurred, picture)]
+    assert edges[0] < 0.9 * edges[1]
+    assert moved.label("a") == scene.label("a")
+
+
+def test_some_hands_move():
+    motion = np.array([sample_scene(seed, 64).motion for seed in range(40)])
+    far = np.linalg.norm(motion, axis=2)
+    assert 0.15 < (far > 0).mean() < 0.6 and far.max() <= 0.22 and far[far > 0].min() >= 0.04
 
 
 def test_skin_runs_from_dark_to_light_and_colours_are_colours():
