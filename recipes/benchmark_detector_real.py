@@ -34,12 +34,11 @@ from signlang_hf.compat import move_output
 from signlang_hf.data import load_dataset
 from signlang_hf.data.leaks import LeakError
 from signlang_hf.landmarks import get_layout
-from signlang_hf.metrics.keypoints.keypoints import keypoint_metrics
 from signlang_hf.models.detector.processing_hands import FOLDER as HANDS
 from signlang_hf.pose import HeatmapEstimator, MediaPipeEstimator, PoseEstimator
 from signlang_hf.training.arguments import parse
 from signlang_hf.training.cards import launch_command
-from signlang_hf.training.detection import load_pictures, train_detector
+from signlang_hf.training.detection import load_pictures, measure_points, train_detector
 from signlang_hf.training.detector_arguments import DetectorArguments, DetectorTrainingArguments, PictureArguments
 from signlang_hf.training.detector_cards import metric_rows
 from signlang_hf.training.image_augment import padded
@@ -151,7 +150,7 @@ def measure(looks: PoseEstimator, rows: Dataset, title: str, *, cut_out: bool = 
             this says who is meant.
     """
     order = get_layout(LAYOUT).conversion_from(get_layout(looks.layout))
-    predictions, references = [], []
+    predictions = []
     with looks:
         for row in tqdm(rows, desc=title, unit="picture", leave=False):
             image, offset = row["image"].convert("RGB"), np.zeros(2)
@@ -163,12 +162,7 @@ def measure(looks: PoseEstimator, rows: Dataset, title: str, *, cut_out: bool = 
             points = looks.detect(frame, 0.0).data[order, :2] * [frame.shape[1], frame.shape[0]]
             points[order < 0] = np.nan
             predictions.append(points + offset)
-            references.append(np.where(np.array(row["visible"], bool)[:, None], row["keypoints"], np.nan))
-    # People in one photograph are matched with each other, frames of one video only resampled together.
-    told = (
-        {"images": rows["source"], "areas": rows["area"]} if "area" in rows.column_names else {"groups": rows["source"]}
-    )
-    return keypoint_metrics(np.stack(predictions), np.stack(references), **told)
+    return measure_points(np.stack(predictions), rows)
 
 
 def fold_rows(method: str, folds: dict[str, dict[str, Any]], command: str, seed: int) -> Iterable[ResultRow]:

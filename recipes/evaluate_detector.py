@@ -23,8 +23,8 @@ from transformers import pipeline
 
 import signlang_hf  # noqa: F401 - its pipelines
 from signlang_hf.data import load_dataset
-from signlang_hf.metrics.keypoints.keypoints import keypoint_metrics
 from signlang_hf.training.cards import portable
+from signlang_hf.training.detection import measure_points
 from signlang_hf.training.detector_cards import metric_rows
 from signlang_hf.training.image_augment import padded
 from signlang_hf.training.keypoint_views import corners, squared
@@ -80,11 +80,7 @@ def measure(pipe: Pipeline, rows: Dataset, boxes: list[list[float]], batch_size:
         part = rows[start : start + batch_size]["image"]
         answers = pipe(part, boxes=boxes[start : start + batch_size], threshold=0.0, hands=hands, batch_size=batch_size)
         places += [[(point["x"], point["y"]) for point in one["keypoints"]] for one in answers]
-    references = np.where(np.array(rows["visible"], bool)[..., None], np.array(rows["keypoints"], float), np.nan)
-    told = (
-        {"images": rows["source"], "areas": rows["area"]} if "area" in rows.column_names else {"groups": rows["source"]}
-    )
-    return keypoint_metrics(np.array(places), references, **told)
+    return measure_points(np.array(places), rows)
 
 
 def main(argv: list[str] | None = None) -> list[ResultRow]:

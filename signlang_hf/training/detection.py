@@ -198,6 +198,20 @@ def measure(trainer: Trainer, data_args: PictureArguments, rows: Dataset) -> dic
     return keypoint_metrics(output.predictions, references_of(output.label_ids), names=_points(processor))
 
 
+def measure_points(points: np.ndarray, rows: Dataset) -> dict[str, Any]:
+    """What :func:`~signlang_hf.metrics.keypoints.keypoints.keypoint_metrics` measures of points in rows of labelled pictures, however they
+    were found. People in one photograph are matched with each other; frames of one video are only resampled together.
+
+    Args:
+        points: (N, 64, 2) pixels of the pictures, NaN for what was not found.
+        rows: the N pictures.
+    """
+    references = np.where(np.array(rows["visible"], bool)[..., None], np.array(rows["keypoints"], float), np.nan)
+    photographs = "area" in rows.column_names
+    told = {"images": rows["source"], "areas": rows["area"]} if photographs else {"groups": rows["source"]}
+    return keypoint_metrics(points, references, **told)
+
+
 def found_points(processor: BaseImageProcessor) -> Callable[..., torch.Tensor]:
     """What the Trainer keeps of a batch's outputs: (N, K, 3) x, y in pixels of the views, and scores. A thousandth of the heatmaps."""
 

@@ -170,7 +170,7 @@ def _pillow() -> Any:
 
 def _checked(path: Path, name: str) -> LocalFile:
     if path.is_dir():
-        raise ValueError(f"{name} is a folder, not a video; signlang extract reads whole folders.")
+        raise ValueError(f"{name} is a folder, not a video; signlang extract and label-frames read whole folders.")
     if not path.is_file():
         raise FileNotFoundError(f"Video file not found: {name}")
     if path.stat().st_size == 0:
