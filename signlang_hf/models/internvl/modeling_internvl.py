@@ -100,7 +100,9 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
     input_modalities = ("image", "video", "text")
     supports_gradient_checkpointing = True
     _supports_sdpa = _supports_flash_attn = True
-    _no_split_modules = ("Qwen2DecoderLayer", "InternVLVisionLayer")
+    needs = ("SignInternVLProcessor", "label_ids")
+    """Which processor goes with it, for messages, and an attribute to know it by."""
+    _no_split_modules = ["Qwen2DecoderLayer", "InternVLVisionLayer"]  # noqa: RUF012 - transformers wants a list
     # Without this the Trainer would take over the loss scaling and multiply it by the accumulation steps.
     accepts_loss_kwargs = False
 
@@ -113,6 +115,7 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
                 )
             base = InternVLForConditionalGeneration(InternVLConfig(**config.base_config))
         config.base_config = _described(base.config)
+        self.base_path = config.base
         self.model = _adapted(base, config)
         self.post_init()
 
@@ -132,12 +135,12 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
 
         Args:
             config: names the base, and whether it is to be loaded in 4 bits.
-            base: its folder or Hub id, where it is not the one that ``config`` names. It is remembered there.
+            base: where it lies, if it cannot be had under the name in ``config``, which is what a saved model says.
             settings: as for :meth:`from_pretrained`.
         """
-        if base is not None:
-            config.base, config.base_revision = os.fspath(base), None
-        return cls(config, _load_base(config, **settings))
+        model = cls(config, _load_base(config, base, **settings))
+        model.base_path = config.base if base is None else os.fspath(base)
+        return model
 
     @classmethod
     def from_pretrained(
@@ -177,15 +180,15 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
             config, kwargs = cls.config_class.from_pretrained(folder, return_unused_kwargs=True, **kwargs)
         if quantization != "as saved":
             config.quantization = quantization
-        if base is not None:
-            config.base, config.base_revision = os.fspath(base), None
         weights = os.path.join(folder, ADAPTER, _WEIGHTS)
         if not os.path.isfile(weights):
             raise OSError(f"{folder} has no adapter: {ADAPTER}/{_WEIGHTS} is missing.")
         learned_on = config.base_config
-        loaded = _load_base(config, **kwargs)
-        _require_same_base(learned_on, loaded.config, folder, config.base)
+        loaded = _load_base(config, base, **kwargs)
+        path = config.base if base is None else os.fspath(base)
+        _require_same_base(learned_on, loaded.config, folder, path)
         model = cls(config, loaded)
+        model.base_path = path
         model.load_adapter_weights(os.path.join(folder, ADAPTER))
         return model.eval()
 
@@ -221,7 +224,10 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
             custom_object_save(self, folder, config=self.config)
         self.config.save_pretrained(folder)
         adapter = self.model.peft_config["default"]
-        trains, adapter.inference_mode = adapter.inference_mode, True  # whoever loads it with PEFT alone wants to use it
+        trains, adapter.inference_mode = (
+            adapter.inference_mode,
+            True,
+        )  # whoever loads it with PEFT alone wants to use it
         adapter.save_pretrained(os.path.join(folder, ADAPTER))
         adapter.inference_mode = trains
         half = os.path.join(folder, ADAPTER, f"tmp-{os.getpid()}-{_WEIGHTS}")
@@ -388,13 +394,16 @@ def _adapted(base: PreTrainedModel, config: SignInternVLConfig) -> nn.Module:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise ImportError('The video language model needs peft: pip install "signlang-hf[vlm]".') from None
-    settings = LoraConfig(**config.lora, base_model_name_or_path=config.base, revision=config.base_revision)
     # The adapter is float32 whatever the base is: it is small, and half precision loses its small steps.
-    return get_peft_model(base, settings, autocast_adapter_dtype=True)
+    model = get_peft_model(base, LoraConfig(**config.lora), autocast_adapter_dtype=True)
+    adapter = model.peft_config["default"]
+    adapter.base_model_name_or_path, adapter.revision = config.base, config.base_revision
+    return model
 
 
 def _load_base(
     config: SignInternVLConfig,
+    base: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     torch_dtype: str | torch.dtype | None = None,
@@ -423,18 +432,20 @@ def _load_base(
     for name, value in (("device_map", device_map), ("quantization_config", quantization_config)):
         if value is not None:
             kwargs[name] = value
+    path, revision = (config.base, config.base_revision) if base is None else (os.fspath(base), None)
     try:
-        base = InternVLForConditionalGeneration.from_pretrained(
-            config.base, revision=config.base_revision or "main", dtype=dtype, **kwargs
+        if os.path.isabs(path) and not os.path.isdir(path):
+            raise OSError("there is no such folder")
+        base_model = InternVLForConditionalGeneration.from_pretrained(
+            path, revision=revision or "main", dtype=dtype, **kwargs
         )
     except OSError as error:
-        if os.path.isdir(config.base):
+        if os.path.isdir(path):
             raise
         raise OSError(
-            f"The base model {config.base} cannot be had from the Hub ({str(error).splitlines()[0]}). Where there is no network, give its folder: "
-            "base='path/to/InternVL3-2B-hf'."
+            f"The base model {path} cannot be had ({str(error).splitlines()[0].rstrip('.')}). Say where it lies: base='path/to/InternVL3-2B-hf'."
         ) from error
-    return base if place is None or quantization_config is not None else base.to(place)
+    return base_model if place is None or quantization_config is not None else base_model.to(place)
 
 
 def _described(config: PretrainedConfig) -> dict[str, Any]:

@@ -106,9 +106,7 @@ def _parts(label_ids: Sequence[Sequence[int]], max_nodes: int) -> Iterator[list[
     yield part
 
 
-def _worth(
-    base: Any, trie: LabelTrie, first: torch.Tensor, cache: Any, attention_mask: torch.Tensor
-) -> torch.Tensor:
+def _worth(base: Any, trie: LabelTrie, first: torch.Tensor, cache: Any, attention_mask: torch.Tensor) -> torch.Tensor:
     """(B, nodes) log-probability of each node's token after its parent. The cache is left as it was."""
     clips, prompt, device = len(first), attention_mask.shape[1], first.device
     tokens, parents = torch.tensor(trie.tokens, device=device), torch.tensor(trie.parents, device=device)

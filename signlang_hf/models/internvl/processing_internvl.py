@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from signlang_hf.video import Video, VideoWarning, as_video, read_video
 from .configuration_internvl import BASE, PROMPT, SignInternVLConfig
 from .modeling_internvl_labels import LabelTrie
 
+if TYPE_CHECKING:
+    from .modeling_internvl import SignInternVLForConditionalGeneration
+
 IGNORED = -100
 """Label of a token from which nothing is learned."""
 
@@ -35,12 +38,15 @@ class SignInternVLProcessor(FeatureExtractionMixin):
     Args:
         base: Hub id or folder of the base model, whose tokenizer and picture processor are used.
         base_revision: commit, tag or branch of it.
+        base_path: where it lies, if it cannot be had under that name; not saved.
         prompt: what the model is asked where no other prompt is given.
         num_frames: frames of a clip; a picture has one.
         sampling: as in :class:`SignInternVLConfig`.
     """
 
     model_input_names = ["input_ids", "attention_mask", "pixel_values"]  # noqa: RUF012 - transformers reads a plain list
+    # How a pipeline puts clips together: generation goes on from the right end. The padding is masked, so its token does not matter.
+    padding_side, padding_value = "left", 0
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class SignInternVLProcessor(FeatureExtractionMixin):
         prompt: str = PROMPT,
         num_frames: int = 8,
         sampling: str = "uniform",
+        base_path: str | None = None,
         **kwargs: Any,
     ) -> None:
         SignInternVLConfig(prompt=prompt, num_frames=num_frames, sampling=sampling)  # the same rules hold here
@@ -58,15 +65,26 @@ class SignInternVLProcessor(FeatureExtractionMixin):
         self.prompt = prompt
         self.num_frames = num_frames
         self.sampling = sampling
+        self.base_path = base if base_path is None else base_path
         self._base_processor: Any = None
 
     @classmethod
-    def for_model(cls, config: SignInternVLConfig) -> SignInternVLProcessor:
+    def for_model(cls, model: SignInternVLForConditionalGeneration) -> SignInternVLProcessor:
         """The processor of a model."""
-        return cls(config.base, config.base_revision, config.prompt, config.num_frames, config.sampling)
+        config = model.config
+        return cls(
+            config.base, config.base_revision, config.prompt, config.num_frames, config.sampling, model.base_path
+        )
+
+    def use_base_of(self, model: SignInternVLForConditionalGeneration) -> None:
+        """Take tokenizer and picture processor from where a model has found its base."""
+        if self.base_path != model.base_path:
+            self.base_path, self._base_processor = model.base_path, None
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in super().to_dict().items() if name != "_base_processor"}
+        return {
+            name: value for name, value in super().to_dict().items() if name not in ("base_path", "_base_processor")
+        }
 
     @property
     def base_processor(self) -> Any:
@@ -76,14 +94,17 @@ class SignInternVLProcessor(FeatureExtractionMixin):
             OSError: it cannot be had; says how to give a folder.
         """
         if self._base_processor is None:
+            revision = self.base_revision if self.base_path == self.base else None
             try:
-                self._base_processor = AutoProcessor.from_pretrained(self.base, revision=self.base_revision or "main")
+                if os.path.isabs(self.base_path) and not os.path.isdir(self.base_path):
+                    raise OSError("there is no such folder")
+                self._base_processor = AutoProcessor.from_pretrained(self.base_path, revision=revision or "main")
             except OSError as error:
-                if os.path.isdir(self.base):
+                if os.path.isdir(self.base_path):
                     raise
                 raise OSError(
-                    f"The tokenizer of {self.base} cannot be had from the Hub ({str(error).splitlines()[0]}). Where there is no network, give the "
-                    "base's folder: base='path/to/InternVL3-2B-hf'."
+                    f"The tokenizer of {self.base_path} cannot be had ({str(error).splitlines()[0].rstrip('.')}). Say where the base lies: "
+                    "base_path='path/to/InternVL3-2B-hf'."
                 ) from error
         return self._base_processor
 
