@@ -87,7 +87,9 @@ class SignSFTTrainer(SFTTrainer):
         if self.clips is not None:
             training = self.whole.training
             self.whole.eval()
-            scores = gloss_scores(label_probabilities(self.whole, self.sign_processor, self.clips), self.clips, self.whole)
+            scores = gloss_scores(
+                label_probabilities(self.whole, self.sign_processor, self.clips), self.clips, self.whole
+            )
             self.whole.train(training)
             found = {f"{metric_key_prefix}_{name}": scores[name] for name in METRICS}
             self.log(found)
@@ -124,7 +126,9 @@ def _readable(rows: Dataset, split: str) -> Dataset:
     if not good:
         raise ValueError(f"None of the {len(bad)} clips of the split '{split}' can be read; the first: {bad[0]}")
     if bad:
-        logger.warning(f"Left {len(bad)} of {len(rows)} clips of {split} out: {' '.join(bad[:5])}" + " …" * (len(bad) > 5))
+        logger.warning(
+            f"Left {len(bad)} of {len(rows)} clips of {split} out: {' '.join(bad[:5])}" + " …" * (len(bad) > 5)
+        )
     return rows.select(good) if bad else rows
 
 
@@ -181,7 +185,11 @@ def train_vlm(
 
     # What is kept: the adapter in the model's own form, beside it what reads it
     model.eval()
-    state = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled else None
+    state = (
+        trainer.accelerator.get_state_dict(trainer.model)
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+        else None
+    )
     if state is not None:
         state = {f"model.{name}": value for name, value in state.items()}
     model.save_pretrained(folder, is_main_process=trainer.is_world_process_zero(), state_dict=state)
@@ -206,7 +214,10 @@ def _model(
     finished: str | None, model_args: VlmArguments, args: VlmTrainingArguments, labels: list[str]
 ) -> tuple[SignInternVLForConditionalGeneration, SignInternVLProcessor]:
     """Model and processor: of the finished run, of an adapter that is trained on, or with a fresh adapter."""
-    place: dict[str, Any] = {"device": choose_device("cpu" if args.use_cpu else model_args.device), "base": model_args.base_path}
+    place: dict[str, Any] = {
+        "device": choose_device("cpu" if args.use_cpu else model_args.device),
+        "base": model_args.base_path,
+    }
     if args.bf16 or args.fp16:
         place["dtype"] = torch.bfloat16 if args.bf16 else torch.float16
     given = finished or (model_args.model_name_or_path and resolve(model_args.model_name_or_path))

@@ -27,7 +27,8 @@ class VlmArguments:
         default=None, metadata={"help": "Where the base lies, if it cannot be had from the Hub under its name."}
     )
     lora: dict | str | None = field(
-        default=None, metadata={"help": "Settings of the adapter that differ from the defaults, as in PEFT's LoraConfig."}
+        default=None,
+        metadata={"help": "Settings of the adapter that differ from the defaults, as in PEFT's LoraConfig."},
     )
     prompt: str = field(default=PROMPT, metadata={"help": "What the model is asked about a clip."})
     num_frames: int = field(default=8, metadata={"help": "Frames of a clip that it sees."})

@@ -33,7 +33,9 @@ def label_probabilities(
     labels = processor.label_ids(model.config.labels)
     clips = rows.select_columns([name for name in ("video_path", "prompt") if name in rows.column_names])
     found = []
-    for start in tqdm(range(0, len(clips), batch_size), desc="recognising", unit="batch", disable=not progress, leave=False):
+    for start in tqdm(
+        range(0, len(clips), batch_size), desc="recognising", unit="batch", disable=not progress, leave=False
+    ):
         part = list(clips.select(range(start, min(start + batch_size, len(clips)))))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VideoWarning)

@@ -361,6 +361,12 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
         elif device.type == "mps":
             torch.mps.empty_cache()
 
+    @contextmanager
+    def without_adapter(self) -> Iterator[SignInternVLForConditionalGeneration]:
+        """``with model.without_adapter():`` the base as its publisher made it."""
+        with self.model.disable_adapter():
+            yield self
+
     # ----------------------------------------------------------------------------------------- what transformers asks a model
 
     def get_input_embeddings(self) -> nn.Module:
