@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_goes_on_exactly(base: Path, rows: Path, trained:
         torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-4, msg=name)
     read = train_vlm.main(words(base, rows, half))
     assert read.metrics == again.metrics
-    with pytest.raises(ValueError, match="learning_rate was 0.01, is 0.02"):
+    with pytest.raises(ValueError, match=r"learning_rate was 0\.01, is 0\.02"):
         train_vlm.main(words(base, rows, half, learning_rate=0.02))
 
 
@@ -153,7 +153,7 @@ def test_it_learns_the_films_and_not_the_prompt(base: Path, clips: Path, tmp_pat
             save_strategy="no",
             gradient_checkpointing="false",
             lora='{"r": 16, "lora_alpha": 32, "lora_dropout": 0}',
-        )  # fmt: skip
+        )
     )
     model = SignInternVLForConditionalGeneration.from_pretrained(run.folder)
     processor = SignInternVLProcessor.for_model(model)
