@@ -30,7 +30,7 @@ from ..landmarks.files import atomic_write
 USER_AGENT = f"signlang-hf/{__version__} (downloads a research dataset, one file at a time)"
 MAX_BYTES = 2 * 1024**3
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and without a byte
-_BLOCK = 1 << 16
+_BLOCK = 1 << 13  # what a connection that breaks may cost
 _ASK_AGAIN = {408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
 _PART = ".part"
 

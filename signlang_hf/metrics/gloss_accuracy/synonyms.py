@@ -41,8 +41,9 @@ class Synonyms:
 
     Args:
         classes: glosses that are one sign each; none may be in two classes.
-        apart: pairs that are not, although one looks like an inflection of the other.
-        inflection: whether regular inflections of English count.
+        forms: a gloss and its irregular inflections, each; they count with ``inflection`` only.
+        apart: pairs that are not one sign, although one looks like an inflection of the other.
+        inflection: whether inflections of English count.
         name: what the signature calls it.
 
     Raises:
@@ -50,23 +51,18 @@ class Synonyms:
     """
 
     def __init__(
-        self, classes: Iterable[Sequence[str]] = (), apart: Iterable[Sequence[str]] = (), *,
+        self, classes: Iterable[Sequence[str]] = (), forms: Iterable[Sequence[str]] = (), apart: Iterable[Sequence[str]] = (), *,
         inflection: bool = True, name: str = "none",
     ) -> None:  # fmt: skip
+        listed, irregular = [_class(one) for one in classes], [_class(one) for one in forms] if inflection else []
         self.inflection = inflection
-        self._members: dict[str, tuple[str, ...]] = {}
-        spelled: list[tuple[str, ...]] = []
-        for listed in classes:
-            if isinstance(listed, str) or not all(isinstance(gloss, str) for gloss in listed):
-                raise ValueError(f"A class of synonyms is a list of glosses; got {listed!r}.")
-            members = tuple(dict.fromkeys(map(normalize, listed)))
-            spelled.append(members)
-            for gloss in members:
-                if self._members.setdefault(gloss, members) != members:
-                    raise ValueError(f"The gloss {gloss!r} is in two classes of synonyms; a gloss may be in one.")
+        self._synonyms = _by_gloss(listed)
+        # Forms of a gloss that has synonyms join its class: WENT is whatever GO is.
+        self._members = _by_gloss(_joined([*listed, *irregular]))
         self._apart = {frozenset(map(normalize, pair)) for pair in apart}
-        content = json.dumps([sorted(spelled), sorted(map(sorted, self._apart))])
-        self.signature = f"synonyms:{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}|inflection:{'yes' if inflection else 'no'}"
+        content = json.dumps([sorted(listed), sorted(irregular), sorted(map(sorted, self._apart))])
+        digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+        self.signature = f"synonyms:{name}-{digest}|inflection:{'yes' if inflection else 'no'}"
 
     @classmethod
     def load(cls, table: Any = None, *, inflection: bool = True) -> Synonyms:
@@ -100,29 +96,26 @@ class Synonyms:
             raise ValueError(
                 'A table of synonyms is {"synonyms": [["CAR", "AUTO"], …], "forms": […], "apart": […]} or a list of lists.'
             )
-        forms = content.get("forms", []) if inflection else []
-        # Forms of a gloss that has synonyms join its class: WENT is whatever GO is.
-        return cls(
-            _joined([*content.get("synonyms", []), *forms]), content.get("apart", []), inflection=inflection, name=name
-        )
+        classes, forms, apart = (content.get(key, []) for key in ("synonyms", "forms", "apart"))
+        return cls(classes, forms, apart, inflection=inflection, name=name)
 
     def same(self, first: str, second: str, *, classes: frozenset[str] = frozenset()) -> bool:
         """Whether two glosses are one sign.
 
         Args:
-            classes: normalised glosses that the task tells apart; two of them are one sign only by the table.
+            classes: normalised glosses that the task tells apart; two of them are one sign only by the table's synonyms.
         """
         first, second = normalize(first), normalize(second)
-        if first == second:
-            return bool(first)
+        if not first or not second:
+            return False
+        if first == second or second in self._synonyms.get(first, ()):
+            return True
+        if not self.inflection or {first, second} <= classes or frozenset((first, second)) in self._apart:
+            return False
         ours, theirs = self._members.get(first, (first,)), self._members.get(second, (second,))
         if ours == theirs:
             return True
-        if not self.inflection or {first, second} <= classes or not first or not second:
-            return False
         pairs = [(a, b) for a in ours for b in theirs if frozenset((a, b)) not in self._apart]
-        if frozenset((first, second)) in self._apart:
-            return False
         return any(b in inflections(a) or a in inflections(b) for a, b in pairs) or bool(_stems(first) & _stems(second))
 
 
@@ -172,15 +165,30 @@ def _stems(form: str) -> frozenset[str]:
     return frozenset(base for base in cuts if form in inflections(base))
 
 
+def _class(listed: Any) -> tuple[str, ...]:
+    """A class of a table with its glosses normalised."""
+    glosses = [] if isinstance(listed, str) or not isinstance(listed, Iterable) else list(listed)
+    if not glosses or not all(isinstance(gloss, str) for gloss in glosses):
+        raise ValueError(f"A class of synonyms is a list of glosses; got {listed!r}.")
+    return tuple(dict.fromkeys(map(normalize, glosses)))
+
+
+def _by_gloss(classes: Iterable[Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    members: dict[str, tuple[str, ...]] = {}
+    for one in classes:
+        for gloss in one:
+            if members.setdefault(gloss, tuple(one)) != tuple(one):
+                raise ValueError(f"The gloss {gloss!r} is in two classes of synonyms; a gloss may be in one.")
+    return members
+
+
 def _joined(classes: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Classes, of which a later one that shares its *first* gloss with an earlier one joins it."""
+    """Classes, of which one whose first gloss an earlier one holds joins it."""
     joined: list[list[str]] = []
     for listed in classes:
-        home = next(
-            (known for known in joined if isinstance(listed, (list, tuple)) and listed and listed[0] in known), None
-        )
+        home = next((known for known in joined if listed and listed[0] in known), None)
         if home is None:
-            joined.append(listed if isinstance(listed, str) else list(listed))  # type: ignore[arg-type]
+            joined.append(list(listed))
         else:
             home.extend(listed[1:])
     return joined
