@@ -27,6 +27,7 @@ class Resource:
     ranges: bool = True
     length: bool = True
     redirect: str | None = None
+    packing: str | None = None
 
 
 class VideoServer:
@@ -112,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         content, status = resource.content, 200
         asked = self.headers.get("Range", "")
         headers = {"Content-Type": resource.kind}
+        if resource.packing:
+            headers["Content-Encoding"] = resource.packing
         if resource.etag:
             headers["ETag"] = resource.etag
         same = self.headers.get("If-Range") in (None, resource.etag)

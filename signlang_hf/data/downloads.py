@@ -183,14 +183,16 @@ def _fetch_once(
             _forget(part)
             return "HTTP 206 with another part than asked for", 0.0
         resumed = status == 206
-        length = _length(response)
+        # Lengths and parts of a packed answer are not those of the file.
+        packed = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+        length = None if packed else _length(response)
         total = None if length is None else length + (have if resumed else 0)
         if total is not None and total > max_bytes:
             raise DeadLink(f"it has {total / 1e6:.0f} MB, more than the {max_bytes / 1e6:.0f} MB allowed")
         if not resumed:
             _forget(part)
             validator = _validator(response)
-            if validator is not None:
+            if validator is not None and not packed:
                 _remember(part, {"url": url, "validator": validator})
         _receive(response, part, have if resumed else 0, max_bytes, host, seen)
         size = part.stat().st_size

@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..video import Stretch, VideoWarning, cut_video, probe_video
+from ..video import Stretch, VideoWarning, cut_video, iter_video, probe_video
 from ..video.cutting import cut_by_count
 from ..video.decoders import installed
 from . import page_videos
@@ -96,6 +96,7 @@ def download_wlasl(
         raise ImportError('Cutting videos needs PyAV: pip install "signlang-hf[wlasl]"')
     with _sole_writer(out):
         record = Record(out)
+        _remove_leftovers(out)
         todo = [one for one in instances if not record.settled(one, cut_by, retry_dead)]
         work = _Work(out, record, cut_by, len(instances), progress)
         if raw is not None:
@@ -269,6 +270,9 @@ class _Work:
             warnings.simplefilter("always", VideoWarning)
             try:
                 _cut_instance(one, source, clip, self.cut_by)
+                frames = sum(
+                    len(chunk.frames) for chunk in iter_video(clip)
+                )  # looked at to the end: what is linked was not decoded yet
                 info = probe_video(clip)
             except ValueError as error:
                 clip.unlink(missing_ok=True)
@@ -276,7 +280,7 @@ class _Work:
                 return
         said = [_one_line(one.message, source.path) for one in caught if issubclass(one.category, VideoWarning)]
         facts = {"raw": self._raw_name(source, link), "warning": said[0] if said else None}
-        size = {"frames": info.num_frames, "clip_fps": info.fps, "width": info.width, "height": info.height}
+        size = {"frames": frames, "clip_fps": info.fps, "width": info.width, "height": info.height}
         self._settle(bar, one, "ok", None, file=f"{VIDEOS}/{clip.name}", bytes=clip.stat().st_size, **size, **facts)
 
     def _raw_name(self, source: Source, link: Link | None) -> str:
@@ -348,6 +352,13 @@ def _require_pages(links: dict[str, list[Link]], pages: bool) -> None:
             f"{count} of the videos are on YouTube and other pages, which needs yt-dlp: {page_videos.INSTALL} "
             "(or --no-pages to do without them)."
         )
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Files that a run which was killed had not moved into place. Downloads that can be gone on with are none."""
+    for folder in (out, out / VIDEOS, out / RAW):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def _forget_unreadable(record: Record, todo: list[Instance], out: Path) -> None:

@@ -88,11 +88,11 @@ class Record:
         row = self.rows.get(one.video)
         if row is None or any(row.get(name) != value for name, value in settings_of(one, cut_by).items()):
             return False
-        if row["status"] == "ok":
-            return (self.out / row["file"]).is_file()
-        if row["status"] == "unreadable":  # an ffmpeg that has come since may read what is still there
+        if row.get("status") == "ok":
+            return (self.out / str(row.get("file"))).is_file()
+        if row.get("status") == "unreadable":  # an ffmpeg that has come since may read what is still there
             return not retry_dead and not (self.out / (row.get("raw") or "?")).is_file()
-        return row["status"] == "dead" and not retry_dead
+        return row.get("status") == "dead" and not retry_dead
 
     def append(self, row: dict[str, Any]) -> None:
         """Record an instance."""

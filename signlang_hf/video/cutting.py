@@ -3,7 +3,7 @@
 Design decisions:
 
 * A stretch is seconds, found by the file's time stamps: the same stretch of a 25 and of a 30 fps copy shows the same movement.
-* A whole video that is H.264 in an MP4 already is linked or copied, bit for bit; everything else is written anew as H.264.
+* A whole, complete video that is H.264 in an MP4 already is linked or copied, bit for bit; everything else is written anew as H.264.
 * What PyAV cannot read, an ``ffmpeg`` on the PATH may: distributions build it with more than PyAV's wheels have.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..landmarks.files import atomic_write
-from .decoders import installed
+from .decoders import installed, is_cut_off
 from .reading import VideoChunk, iter_video, probe_video
 from .writing import write_video
 
@@ -56,7 +56,7 @@ def cut_video(source: Path, target: Path, stretch: Stretch | None = None) -> Non
     """
     stretch = stretch or Stretch()
     with readable(source) as path:
-        if stretch.whole and is_browser_mp4(path):
+        if stretch.whole and is_browser_mp4(path) and not is_cut_off(path):
             _same_file(path, target)
             return
         between = None if stretch.whole else (stretch.start, float("inf") if stretch.end is None else stretch.end)

@@ -223,3 +223,12 @@ def test_a_full_disk_is_an_error_of_its_own(video_server, host, target):
     with pytest.raises(OSError, match="directory") as caught:
         fetch(video_server.put("a.mp4", CONTENT), target, host)
     assert isinstance(caught.value, (IsADirectoryError, PermissionError))
+
+
+def test_a_packed_answer_is_unpacked_and_never_resumed(video_server, host, target):
+    import gzip
+
+    packed = gzip.compress(CONTENT)
+    url = video_server.put("a.mp4", packed, packing="gzip", script=["cut:300"])
+    fetch(url, target, host)
+    assert target.read_bytes() == CONTENT and [asked["range"] for asked in video_server.requests] == ["", ""]

@@ -11,6 +11,7 @@ import time
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cheap_pose import CheapEstimator, tiny_frames
 from numbered_frames import numbered_frames
@@ -216,6 +217,30 @@ def test_an_unreadable_file_is_tried_again_and_downloaded_anew_on_demand(video_s
     video_server.put("a.mp4", video)
     assert run(table, tmp_path / "out").counts == {"unreadable": 1} and len(video_server.requests) == 1
     assert run(table, tmp_path / "out", retry_dead=True).counts == {"ok": 1} and len(video_server.requests) == 2
+
+
+def test_a_file_that_is_cut_off_at_its_source_gives_what_it_has_and_a_warning(video_server, tmp_path):
+    whole = write_video(
+        tmp_path / "a.mp4", np.random.default_rng(0).integers(0, 255, (50, 48, 64, 3), np.uint8), fps=25
+    ).read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2 :] = bytes(len(whole) - len(whole) // 2)
+    table = save_table(
+        tmp_path / "t.json", instance("1", video_server.put("short.mp4", whole[: len(whole) * 2 // 3])),
+        instance("2", video_server.put("damaged.mp4", bytes(damaged))),
+    )  # fmt: skip
+    found = rows(run(table, tmp_path / "out"))
+    for row in found.values():
+        assert row["status"] == "ok" and 10 < row["frames"] < 50 and row["warning"], row
+    assert 10 < len(read_video(tmp_path / "out" / "videos" / "1.mp4")) < 50
+
+
+def test_leftovers_of_a_killed_run_are_removed(video_server, video, tmp_path):
+    table = save_table(tmp_path / "t.json", instance("1", video_server.put("a.mp4", video)))
+    for name in (".download.jsonl.x1.tmp", "videos/.1.mp4.x2.tmp", "videos/.1.mp4.link.tmp"):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_bytes(b"x")
+    assert run(table, tmp_path / "out").counts == {"ok": 1} and not list((tmp_path / "out").rglob(".*.tmp"))
 
 
 def test_sites_that_want_their_own_page_get_it(video_server, video, tmp_path, monkeypatch):

@@ -186,6 +186,7 @@ def test_load_dataset_reads_the_rows(wlasl):
     streamed = load_dataset("sign_videos", wlasl / "rows", split="train", streaming=True)
     assert [row["gloss"] for row in streamed] == dataset["train"]["gloss"]
     save_dataset(dataset, wlasl / "saved")
+    assert "video-classification" in (wlasl / "saved" / "README.md").read_text()
     assert load_dataset(wlasl / "saved", cache_dir=wlasl / "cache2")["test"][0]["gloss"] == "book"
 
 
