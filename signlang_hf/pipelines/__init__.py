@@ -40,7 +40,13 @@ _TASKS: tuple[tuple[str, Any, Any, str | None, str], ...] = (
     ),
     ("continuous-sign-recognition", ContinuousSignRecognitionPipeline, AutoModelForCTC, pretrained.SENTENCES, "video"),
     ("gloss-translation", GlossTranslationPipeline, AutoModelForSeq2SeqLM, f"{pretrained.SPELLING}/translator", "text"),
-    ("sign-translation", SignTranslationPipeline, AutoModelForSeq2SeqLM, pretrained.SPELLING, "video"),
+    (
+        "sign-translation",
+        SignTranslationPipeline,
+        (AutoModelForSeq2SeqLM, AutoModelForImageTextToText),
+        pretrained.SPELLING,
+        "video",
+    ),
     (
         "sign-keypoint-detection",
         SignKeypointDetectionPipeline,

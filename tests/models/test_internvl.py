@@ -433,3 +433,22 @@ def test_memory_is_given_back(base: Path) -> None:
     with model.released() as held:
         assert held is model
     assert model.device.type == "cpu"
+
+
+def test_pipeline_translates_freely(model: Any, processor: SignInternVLProcessor, tmp_path: Path) -> None:
+    from transformers import TextStreamer
+
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    pipe = transformers.pipeline("sign-translation", model=str(tmp_path))
+    answer = pipe(clip(9), max_new_tokens=6)
+    batch = processor(clip(9), prompts=INTERPRETER_PROMPT)
+    ids = model.generate(**batch, max_new_tokens=6, do_sample=False)
+    assert answer["text"] == processor.decode(ids, batch["input_ids"].shape[1])[0] and answer["glosses"] == []
+    assert 0 < answer["score"] <= 1
+    assert pipe(clip(9), prompt="Which sign?", max_new_tokens=6)["text"] != answer["text"]
+    assert pipe([clip(9), clip(1)], max_new_tokens=6)[0] == answer
+    with pytest.raises(ValueError, match="one beam only"):
+        pipe(clip(9), num_beams=2, streamer=TextStreamer(processor.tokenizer))
+    with pytest.raises(TypeError, match="does not know beam_size"):
+        pipe(clip(9), beam_size=2)

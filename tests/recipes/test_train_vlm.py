@@ -7,21 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import evaluate_vlm
 import numpy as np
 import pytest
 import torch
-import train_vlm
 import transformers
 import yaml
 from tiny_internvl import save_tiny_internvl
-from tiny_signs import ROOT
+from tiny_signs import ROOT, load_recipe
 
 from signlang_hf.models.internvl import LORA, PROMPT, SignInternVLForConditionalGeneration, SignInternVLProcessor
 from signlang_hf.video import Video, read_video, write_video
 
 pytest.importorskip("peft")
 CONFIGURATIONS = sorted((ROOT / "recipes/configs").glob("*_vlm*.yaml"))
+train_vlm, evaluate_vlm = (load_recipe(ROOT / "recipes" / name) for name in ("train_vlm.py", "evaluate_vlm.py"))
 GLOSSES = ("red", "green", "blue")
 
 
