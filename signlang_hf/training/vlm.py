@@ -223,7 +223,7 @@ def _model(
     given = finished or (model_args.model_name_or_path and resolve(model_args.model_name_or_path))
     if given:
         model = SignInternVLForConditionalGeneration.from_pretrained(
-            given, quantization=model_args.quantization, is_trainable=True, **place
+            given, quantization=model_args.quantization, **place
         )
         if not finished:
             config = copy.deepcopy(model_args.config(labels))

@@ -60,9 +60,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_rows(folder / "rows", splits)
 
 
-def words(base: Path, rows: Path, out: Path, **flags: Any) -> list[str]:
+def words(own: Path, rows: Path, out: Path, **flags: Any) -> list[str]:
     settings = {
-        "base": base, "data_dir": rows, "output_dir": out, "signer_independent": "false", "use_cpu": "true", "bf16": "false",
+        "base": own, "data_dir": rows, "output_dir": out, "signer_independent": "false", "use_cpu": "true", "bf16": "false",
         "report_to": "none", "lora": '{"r": 8, "lora_alpha": 16, "lora_dropout": 0}', "disable_tqdm": "true",
         "num_train_epochs": 2, "gradient_accumulation_steps": 2, "learning_rate": 0.01, "gradient_checkpointing": "true", **flags,
     }  # fmt: skip
