@@ -75,7 +75,8 @@ def main(argv: list[str] | None = None) -> Path:
                     AutoImageProcessor.from_pretrained(hands),
                     folder,
                 )
-                shutil.copy(hands / "README.md", folder)
+                if (hands / "README.md").is_file():  # a fine-tuning in a benchmark writes none
+                    shutil.copy(hands / "README.md", folder)
                 put_on_shelf(Path(folder), f"{bundle.name}/{HANDS}")
         console.print(f"PCK@0.05 {100 * result.metrics['pck@0.05']:.1f} %. Wrote {shelved}")
     return pretrained.FOLDER / bundle.name
