@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,9 +33,24 @@ from signlang_hf.training.shelf import BundleArguments, put_on_shelf
 console = Console()
 
 
+@dataclass
+class DetectorBundleArguments(BundleArguments):
+    """How it is put there."""
+
+    keypoint_threshold: float | None = field(
+        default=None,
+        metadata={"help": "Score from which a point is shown where nobody says another. Default: as trained."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.keypoint_threshold is not None and not 0 <= self.keypoint_threshold <= 1:
+            raise ValueError(f"keypoint_threshold is {self.keypoint_threshold}; it must be in [0, 1].")
+
+
 def main(argv: list[str] | None = None) -> Path:
     groups = (DetectorArguments, PictureArguments, DetectorTrainingArguments)
-    model_args, data_args, args, bundle = parse(argv, BundleArguments, groups=groups)
+    model_args, data_args, args, bundle = parse(argv, DetectorBundleArguments, groups=groups)
     splits = load_pictures(data_args, seed=args.seed)
     if "test" not in splits:
         raise ValueError("There is no test split to measure the model on.")
@@ -44,6 +59,8 @@ def main(argv: list[str] | None = None) -> Path:
         trainer = result.trainer
         command = launch_command("recipes/bundle_detector.py", argv)
         with TemporaryDirectory() as folder:
+            if bundle.keypoint_threshold is not None:
+                trainer.processing_class.keypoint_threshold = bundle.keypoint_threshold
             save_half(trainer.model, trainer.processing_class, folder)
             trainer.model.float()  # the weights as they were rounded
             result = replace(result, folder=Path(folder), metrics=measure(trainer, data_args, splits["test"]))
@@ -58,7 +75,8 @@ def main(argv: list[str] | None = None) -> Path:
                     AutoImageProcessor.from_pretrained(hands),
                     folder,
                 )
-                shutil.copy(hands / "README.md", folder)
+                if (hands / "README.md").is_file():  # a fine-tuning in a benchmark writes none
+                    shutil.copy(hands / "README.md", folder)
                 put_on_shelf(Path(folder), f"{bundle.name}/{HANDS}")
         console.print(f"PCK@0.05 {100 * result.metrics['pck@0.05']:.1f} %. Wrote {shelved}")
     return pretrained.FOLDER / bundle.name

@@ -28,7 +28,7 @@ class SignKeypointDetectionPipeline(SignPipeline):
     Input, one or a list of: an image file (path, URL, bytes), a PIL image, an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16,
     a dataset row with ``image``; frames (T, H, W, 3) or a ``Video``, which are T pictures; or a dataset or one of its columns.
 
-    A model that has a detector of hands beside it (:mod:`signlang_hf.models.detector.processing_hands`) looks at the hands twice.
+    A model that has a detector of hands beside it (:mod:`signlang_hf.models.detector.processing_hands`) looks at the hands again.
 
     Call arguments:
         boxes: x0, y0, x1, y1 in pixels of the picture: one box for each of the pictures (None: all of it); several for a single picture

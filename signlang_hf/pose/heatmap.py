@@ -6,7 +6,7 @@ Design decisions:
   ``track=False`` a clip gives the same landmarks frame by frame and at once.
 * Every clip starts with a look at its whole first picture, so it gives the same landmarks first, last, or alone.
 * A point below the ``confidence`` threshold is missing, not a guess with a low score.
-* A detector that has one of hands beside it (:mod:`signlang_hf.models.detector.processing_hands`) looks at the hands twice.
+* A detector that has one of hands beside it (:mod:`signlang_hf.models.detector.processing_hands`) looks at the hands again.
 * The detector sees no depth: z is 0, as in all two-dimensional sources.
 """
 

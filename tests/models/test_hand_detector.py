@@ -24,10 +24,12 @@ LAYOUT = get_layout("signlang-64")
 HANDS = {side: list(LAYOUT.parts[f"{side}_hand"]) for side in ("left", "right")}
 BODY = [index for index in range(64) if index not in HANDS["left"] + HANDS["right"]]
 NAMES = get_layout("right-hand-21").points
+TIPS = {NAMES.index("right_hand_thumb_tip"): 17, NAMES.index("right_hand_little_tip"): -17}
 
 
 class BrightSpot(nn.Module):
-    """All points of a hand are where the picture is brightest, but the thumb's tip: that is ten pixels of the model to the right of it."""
+    """All points of a hand are where the picture is brightest, but two tips: the thumb's is 17 pixels of the model to the right of it, the little
+    finger's as many to the left, so that what is found fills the square as a hand does."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -38,7 +40,8 @@ class BrightSpot(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> SignDetectorOutput:
         self.seen.append(pixel_values)
         maps = pixel_values.mean(1, keepdim=True).repeat(1, 21, 1, 1)
-        maps[:, NAMES.index("right_hand_thumb_tip")] = maps[:, 0].roll(10, dims=-1)
+        for tip, shift in TIPS.items():
+            maps[:, tip] = maps[:, 0].roll(shift, dims=-1)
         return SignDetectorOutput(heatmaps=maps - maps.amin((-2, -1), keepdim=True))
 
 
@@ -53,9 +56,11 @@ def person(left=(60.0, 50.0), right=(140.0, 70.0), spread=8.0):
     y, x = np.mgrid[:120, :200] + 0.5
     picture = np.zeros((120, 200))
     points = np.full((64, 2), 100.0, np.float32)
-    for place, hand in ((left, HANDS["left"]), (right, HANDS["right"])):
+    for side, place, hand in (("left", left, HANDS["left"]), ("right", right, HANDS["right"])):
         picture += np.exp(-((x - place[0]) ** 2 + (y - place[1]) ** 2) / (2 * 2.0**2))
         points[hand] = np.array(place) + 3 + np.random.default_rng(0).uniform(-spread, spread, (21, 2))
+        points[LAYOUT.index[f"{side}_wrist"]] = np.array(place) + [0, 6]  # a forearm of 20 pixels, held upright
+        points[LAYOUT.index[f"{side}_elbow"]] = np.array(place) + [0, 26]
     points[LAYOUT.index["left_shoulder"]], points[LAYOUT.index["right_shoulder"]] = (80, 40), (120, 40)
     frame = np.repeat(np.round(255 * picture.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=2)
     return frame, points
@@ -64,10 +69,9 @@ def person(left=(60.0, 50.0), right=(140.0, 70.0), spread=8.0):
 def test_hands_are_found_where_they_are_and_the_rest_stays(look):
     frame, points = person()
     found, scores = look([frame], points[None], np.full((1, 64), 0.6, np.float32))
-    thumb = NAMES.index("right_hand_thumb_tip")
     for place, side in (((60, 50), "left"), ((140, 70), "right")):
-        hand = np.delete(found[0, HANDS[side]], thumb, axis=0)
-        np.testing.assert_allclose(hand, np.tile(place, (20, 1)), atol=0.6)
+        hand = np.delete(found[0, HANDS[side]], list(TIPS), axis=0)
+        np.testing.assert_allclose(hand, np.tile(place, (19, 1)), atol=0.6)
         assert (scores[0, HANDS[side]] > 0.8).all()
     np.testing.assert_array_equal(found[0, BODY], points[BODY])
     assert (scores[0, BODY] == np.float32(0.6)).all() and (points[HANDS["left"]] != found[0, HANDS["left"]]).any()
@@ -87,10 +91,10 @@ def test_hands_that_the_first_look_does_not_see_are_left_alone(look):
     scores[0, HANDS["left"]] = 0.2
     found, kept = look([frame], points[None], scores, threshold=0.3)
     np.testing.assert_array_equal(found[0, HANDS["left"]], points[HANDS["left"]])
-    assert (kept[0, HANDS["left"]] == np.float32(0.2)).all() and [len(batch) for batch in look.model.seen] == [1, 1]
+    assert (kept[0, HANDS["left"]] == np.float32(0.2)).all() and [len(batch) for batch in look.model.seen] == [1, 1, 1]
     points[HANDS["right"]] = np.nan
     found, _ = look([frame], points[None], scores, threshold=0.3)
-    assert np.isnan(found[0, HANDS["right"]]).all() and len(look.model.seen) == 2
+    assert np.isnan(found[0, HANDS["right"]]).all() and len(look.model.seen) == 3
 
 
 def test_many_pictures_of_different_sizes_at_once(look):
@@ -99,7 +103,7 @@ def test_many_pictures_of_different_sizes_at_once(look):
     both, _ = look([frame, small], np.stack([points, points]), np.ones((2, 64), np.float32))
     one, _ = look([small], points[None], np.ones((1, 64), np.float32))
     np.testing.assert_allclose(both[1], one[0], atol=1e-3)
-    assert [len(batch) for batch in look.model.seen] == [4, 4, 2, 2]
+    assert [len(batch) for batch in look.model.seen] == [4, 4, 4, 2, 2, 2]
 
 
 def test_the_square_goes_with_the_shoulders(look):
@@ -107,6 +111,18 @@ def test_the_square_goes_with_the_shoulders(look):
     look([frame], points[None], np.ones((1, 64), np.float32))
     width = (look.model.seen[0][0].mean(0) > 0.3).any(0).sum()  # of the spot, in pixels of the model
     assert 6 < width < 20  # 0.7 of 40 pixels' distance of the shoulders become 64: the spot of 6 is 14 wide
+
+
+def test_the_surer_of_hand_and_forearm_says_where_to_look(look):
+    frame, points = person()
+    points[HANDS["left"]] += [30, 30]  # all of them wrong
+    scores = np.full((1, 64), 0.1, np.float32)
+    scores[0, [LAYOUT.index["left_wrist"], LAYOUT.index["left_elbow"]]] = 0.9
+    found, _ = look([frame], points[None], scores)
+    np.testing.assert_allclose(found[0, HANDS["left"][0]], (60, 50), atol=0.6)
+    scores[0, HANDS["left"]], scores[0, LAYOUT.index["left_wrist"]] = 0.9, 0.1
+    found, _ = look([frame], points[None], scores)
+    assert np.abs(found[0, HANDS["left"][0]] - (60, 50)).max() > 10
 
 
 def test_other_models_are_refused(tmp_path):

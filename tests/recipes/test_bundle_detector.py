@@ -45,7 +45,9 @@ def test_the_shelf_holds_half_of_it_and_loads_whole(tiny_pictures, trained_detec
 
 
 def test_the_shelved_detector_is_the_estimator_s_default(tiny_pictures, trained_detector, shelf):
-    tiny_pictures.train(trained_detector.folder, recipe="bundle_detector", name="detector")
+    tiny_pictures.train(trained_detector.folder, recipe="bundle_detector", name="detector", keypoint_threshold=0.125)
+    with HeatmapEstimator() as estimator:
+        assert estimator.confidence == 0.125
     image, _ = dotted(2)
     with HeatmapEstimator(confidence=0.0) as estimator:
         found = estimator.detect(np.asarray(image), 0.0)
