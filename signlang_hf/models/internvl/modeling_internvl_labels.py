@@ -149,7 +149,7 @@ def _worth(base: Any, trie: LabelTrie, first: torch.Tensor, cache: Any, attentio
         for number in range(logits.shape[1]):
             nodes = following[start + number]
             worth[:, nodes] = logits[:, number, tokens[nodes]] - total[:, number, None]
-    cache.crop(prompt)
+    cache.crop(-len(inner))  # transformers 5 takes only how many to drop
     return worth
 
 
