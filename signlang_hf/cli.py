@@ -7,45 +7,15 @@ else. A mistake ends in one sentence and exit code 1 (2 for a wrong command line
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from typer.core import TyperGroup
 
 from . import __version__
-
-if TYPE_CHECKING:
-    import click
-
-output = Console()
-
-
-class Commands(TyperGroup):
-    """Turns the errors that users cause into one sentence, and warnings into a line each."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with warnings.catch_warnings():
-                warnings.showwarning = lambda message, *_: say(str(message))
-                return super().invoke(ctx)
-        except BrokenPipeError:  # ``signlang … | head``: click ends quietly
-            raise
-        except (ValueError, OSError, ImportError) as error:
-            say(str(error))
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            say("interrupted; run the same command again to go on.")
-            raise typer.Exit(130) from None
-
-
-def say(message: str) -> None:
-    """A line for the person at the terminal."""
-    typer.echo(f"signlang: {message}", err=True)
-
+from .cli_wlasl import wlasl
+from .console import AsJson, Commands, output, say
 
 app = typer.Typer(
     name="signlang",
@@ -64,7 +34,7 @@ _MEASURED = {
     "text_accuracy": " texts right",
     "pck@0.1-body": " of body points within a tenth of the torso",
 }
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+app.add_typer(wlasl, name="wlasl")
 
 
 def main() -> None:

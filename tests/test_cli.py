@@ -75,7 +75,18 @@ def test_version_and_help():
     assert signlang("--version").stdout == f"{__version__}\n"
     listed = signlang("--help")
     assert listed.exit_code == 0
-    for command in ("extract", "detect", "recognize", "translate", "evaluate", "validate", "layouts", "models", "push"):
+    for command in (
+        "extract",
+        "detect",
+        "recognize",
+        "translate",
+        "evaluate",
+        "validate",
+        "layouts",
+        "models",
+        "push",
+        "wlasl",
+    ):
         assert command in listed.stdout
         assert signlang(command, "--help").exit_code == 0
     bare = signlang()

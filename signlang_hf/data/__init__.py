@@ -13,6 +13,7 @@ files as their publisher gives them, and is loaded by name::
     mine = load_dataset("video_folder", data_dir="my_videos", num_proc=4)   # metadata.csv + videos, extracted once
     signs = load_dataset("include50", data_dir="INCLUDE", num_proc=4)       # a published dataset, as downloaded
     shots = load_dataset("keypoint_images", data_dir="my_images")           # images with 64 labelled points each, for a detector
+    asked = load_dataset("sign_videos", data_dir="my_rows")                 # videos and the word to answer, for a vision-language model
     words = load_dataset("fingerspelled_words")                             # sentences, joined out of real clips of single signs
     rows = load_dataset("fingerspelling", split="train", streaming=True)
 

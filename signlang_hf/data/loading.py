@@ -43,6 +43,7 @@ _REGISTRY: dict[str, str | type[DatasetBuilder]] = {
     "landmark_sentences": "signlang_hf.data.landmark_sentences:LandmarkSentences",
     "mp_data": "signlang_hf.data.mp_data:MPData",
     "phoenix14t_text": "signlang_hf.data.phoenix14t_text:Phoenix14tText",
+    "sign_videos": "signlang_hf.data.sign_videos:SignVideos",
     "video_folder": "signlang_hf.data.video_folder:VideoFolder",
     "wlasl": "signlang_hf.data.wlasl:Wlasl",
 }

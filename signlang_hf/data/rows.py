@@ -43,6 +43,9 @@ COLUMN_MEANINGS: Mapping[str, str] = {
     "text": "the sentence in a spoken language",
     "segments": "[start, end) of each gloss in frames, for measuring; a model of sentences never needs them",
     "bbox": "[xmin, ymin, xmax, ymax] of the signer in pixels",
+    "prompt": "what a model is asked about the clip",
+    "video_path": "where the clip lies",
+    "gloss": "the word to answer",
 }
 """Column → what it holds, for cards."""
 

@@ -16,28 +16,27 @@ checked on them:
 * Links die. Videos that are not there are left out, in one line with their number; results on what is left compare with others
   only as far as the same videos are missing.
 * ``frame_start`` and ``frame_end`` belong to the videos as downloaded; those in ``videos/`` are cut already and are read whole.
+  ``signlang wlasl download`` fetches and cuts them (:mod:`.wlasl_download`).
 
 A row has the column ``bbox``: [xmin, ymin, xmax, ymax] of the signer in pixels, from the table.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import datasets
 
 from .about import DatasetFacts
 from .clip_files import find_clip_files
 from .folder_builder import leave_out
-from .metadata import SPLIT_ALIASES, Clip, Metadata
+from .metadata import Clip, Metadata
 from .video_builder import VideoBuilder, VideoConfig
+from .wlasl_table import TABLES, read_instances
 
 VERSION = datasets.Version("1.0.0")
-_CLASS_LIST = "wlasl_class_list.txt"
-_TABLES = ("WLASL_v*.json", "nslt_*.json", _CLASS_LIST)
 
 
 @dataclass
@@ -49,16 +48,6 @@ class WlaslConfig(VideoConfig):
 
     words: int = 2000
     table: str | None = None
-
-
-class Instance(NamedTuple):
-    """One video of a table; ``signer`` and ``bbox`` are not in every table."""
-
-    video: str
-    gloss: str
-    split: str
-    signer: str | None = None
-    bbox: list[int] | None = None
 
 
 class Wlasl(VideoBuilder):
@@ -101,7 +90,7 @@ class Wlasl(VideoBuilder):
         found = find_clip_files(folder, lambda path: path.name if path.name.isdecimal() else None)
         if not found:
             raise FileNotFoundError(f"{folder} holds no clip called by a video id; it should be {self.NEEDS}.")
-        tables = sorted({path for pattern in _TABLES for path in folder.rglob(pattern)})
+        tables = sorted({path for pattern in TABLES for path in folder.rglob(pattern)})
         if options.get("table"):
             tables = [Path(options["table"]).expanduser()]
         return Metadata(folder, [Clip(0, video, file, "", id=video) for video, file in found.items()], tables=tables)
@@ -128,63 +117,3 @@ class Wlasl(VideoBuilder):
 
     def extra_values(self, clip: Clip) -> dict[str, Any]:
         return {"bbox": self.boxes[clip.id]}
-
-
-def read_instances(metadata: Metadata, words: int) -> tuple[list[str], list[Instance]]:
-    """Glosses and instances of the first ``words`` glosses, from the newest ``WLASL_v*.json``, else from ``nslt_<words>.json``.
-
-    Raises:
-        FileNotFoundError: there is neither.
-        ValueError: a table that cannot be read, or that lists fewer glosses.
-    """
-    tables = {path.name: path for path in metadata.tables}
-    nslt, class_list = tables.get(f"nslt_{words}.json"), tables.get(_CLASS_LIST)
-    newest = max((name for name in tables if not name.startswith("nslt_") and name != _CLASS_LIST), default=None)
-    if newest is not None:
-        return _read_table(tables[newest], words)
-    if nslt is not None and class_list is not None:
-        return _read_nslt(nslt, class_list, words)
-    raise FileNotFoundError(
-        f"{metadata.folder} holds neither WLASL_v0.3.json nor both nslt_{words}.json and {_CLASS_LIST}; copy one of them from "
-        "github.com/dxli94/WLASL, or name a table with table=."
-    )
-
-
-def _read_table(path: Path, words: int) -> tuple[list[str], list[Instance]]:
-    content = _load_json(path)
-    try:
-        if len(content) < words:
-            raise ValueError(f"{path} lists {len(content)} glosses, fewer than the {words} asked for.")
-        instances = [
-            Instance(str(row["video_id"]), entry["gloss"], _split(row["split"]), str(row["signer_id"]), row["bbox"])
-            for entry in content[:words]
-            for row in entry["instances"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a table in the schema of WLASL_v0.3.json (no {error}).") from error
-    return [entry["gloss"] for entry in content[:words]], instances
-
-
-def _read_nslt(path: Path, class_list: Path, words: int) -> tuple[list[str], list[Instance]]:
-    lines = class_list.read_text(encoding="utf-8").splitlines()
-    glosses = [line.split("\t")[-1].strip() for line in lines if line.strip()][:words]
-    try:
-        instances = [
-            Instance(video, glosses[row["action"][0]], _split(row["subset"])) for video, row in _load_json(path).items()
-        ]
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path} and {class_list.name} do not fit each other ({error}).") from error
-    return glosses, instances
-
-
-def _split(name: str) -> str:
-    return SPLIT_ALIASES.get(name, name)
-
-
-def _load_json(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"Table not found: {path}")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}).") from error

@@ -1,5 +1,6 @@
 """Videos: reading with time stamps, sampling, drawing landmarks and writing. numpy here; decoders are imported on use."""
 
+from .cutting import Stretch, cut_video
 from .drawing import PART_COLOURS, draw_landmarks
 from .pictures import PICTURE_SUFFIXES, iter_pictures
 from .reading import (
@@ -22,12 +23,14 @@ __all__ = [
     "PART_COLOURS",
     "PICTURE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "Stretch",
     "Video",
     "VideoChunk",
     "VideoInfo",
     "VideoSource",
     "VideoWarning",
     "as_video",
+    "cut_video",
     "draw_landmarks",
     "iter_pictures",
     "iter_video",

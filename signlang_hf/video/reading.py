@@ -98,25 +98,33 @@ def probe_video(source: str | os.PathLike[str] | bytes, *, backend: str = "auto"
 
 
 def iter_video(
-    source: VideoSource, *, fps: float | None = None, chunk: int = 32, backend: str = "auto"
+    source: VideoSource,
+    *,
+    fps: float | None = None,
+    between: tuple[float, float] | None = None,
+    chunk: int = 32,
+    backend: str = "auto",
 ) -> Iterator[VideoChunk]:
     """Chunks of consecutive frames, holding one chunk at a time. What is wrong with the source shows with the first.
 
     Args:
         source: path, http(s) address, bytes, array of frames or :class:`Video`; a picture is one frame.
         fps: target rate: the frame nearest to each tick of 1/fps seconds; slower sources keep all frames. Default: all.
+        between: (from, to) seconds; only frames that begin then, ``to`` itself excluded. Time stamps stay those of the whole.
         chunk: most frames in a chunk.
         backend: ``auto`` (decord, else PyAV), ``decord`` or ``pyav``.
 
     Raises:
         FileNotFoundError, ConnectionError: the source cannot be had.
-        ValueError: empty, not a video, no frame that can be decoded, wrong shape or dtype of an array.
+        ValueError: empty, not a video, no frame that can be decoded, none ``between``, wrong shape or dtype of an array.
 
     Warns:
         VideoWarning: the file is cut off or damaged; the frames that could be decoded are given.
     """
     _check_positive(fps=fps, chunk=chunk)
     select = partial(sample_rate, fps=fps) if fps is not None else _all
+    if between is not None:
+        select = partial(_within, between=between, select=select)
     if isinstance(source, (np.ndarray, Video)):
         video = as_video(source)
         positions = select(video.timestamps)
@@ -206,6 +214,16 @@ def check_frames(frames: np.ndarray) -> None:
 
 def _all(times: np.ndarray) -> np.ndarray:
     return np.arange(len(times))
+
+
+def _within(times: np.ndarray, between: tuple[float, float], select: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Positions of the frames that begin in [from, to); the slack counts a frame to the stretch that it begins."""
+    inside = np.flatnonzero((times >= between[0] - TIME_SLACK) & (times < between[1] - TIME_SLACK))
+    if len(inside) == 0:
+        raise ValueError(
+            f"The last frame begins at {times[-1]:.2f} s; there is none from {between[0]:.2f} to {between[1]:.2f} s."
+        )
+    return inside[select(times[inside])]
 
 
 def _read_uniform(source: VideoSource, count: int, backend: str) -> Video:

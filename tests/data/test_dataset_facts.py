@@ -64,7 +64,7 @@ def test_every_published_dataset_states_its_facts():
     """A dataset of one's own states none, and has none to state."""
     stated = {name for name in list_datasets() if dataset_facts(name) is not None}
     published = {*PUBLISHED, *SENTENCES, *TEXTS}
-    assert published <= stated and not stated & {"landmark_folder", "landmark_sentences", "video_folder"}
+    assert published <= stated and not stated & {"landmark_folder", "landmark_sentences", "sign_videos", "video_folder"}
     for name in published:
         facts = dataset_facts(name)
         assert facts.title and facts.summary and facts.licence and facts.split_rule and facts.processing
@@ -96,3 +96,11 @@ def test_licence_and_citation_travel_with_saved_parquet(tmp_path):
     assert "license: cc-by-4.0" in text and facts.summary in text and facts.citation in text and facts.homepage in text
     text = (save_dataset(rows(info), tmp_path / "other", license="mit") / "README.md").read_text()
     assert "license: mit" in text
+
+
+def test_a_card_of_videos_with_prompts_says_so(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "train.jsonl").write_text('{"gloss": "book", "video_path": "a.mp4"}')
+    dataset = load_dataset("sign_videos", tmp_path, cache_dir=tmp_path / "cache")
+    card = str(dataset_card(DatasetCardInfo.from_dataset(dataset, name="Mine", licence="c-uda")))
+    assert "| Clips | 1 |" in card and "`prompt` | what a model is asked" in card and "- video-classification" in card

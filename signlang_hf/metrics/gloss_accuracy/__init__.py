@@ -1,0 +1,1 @@
+"""Metric ``gloss_accuracy``."""
