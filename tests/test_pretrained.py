@@ -330,9 +330,10 @@ def test_shipped_models_of_sentences_read_a_film(signlang_data, monkeypatch):
     assert times == sorted(times)
 
 
-def test_the_shipped_detector_finds_a_signer_whom_it_has_not_seen(signlang_data):
+def test_the_shipped_detector_finds_a_signer_whom_it_has_not_seen(signlang_data, monkeypatch):
     """Against MediaPipe on the film that was held out, on the road that needs neither a model's name nor MediaPipe."""
     pytest.importorskip("mediapipe")
+    monkeypatch.setenv("SIGNLANG_MEDIAPIPE_TASKS", str(signlang_data / "mediapipe-tasks"))  # where Holistic is not
     if "detector" not in pretrained.names():
         pytest.skip("the weights are not in this checkout")
     video = read_video(signlang_data / "clips" / "isl_are_you_free_today.mp4")
@@ -348,4 +349,4 @@ def test_the_shipped_detector_finds_a_signer_whom_it_has_not_seen(signlang_data)
             expected.append(np.where((order >= 0)[:, None], points, np.nan))
             found.append(ours.detect(frame, seconds).data[:, :2] * size)
     metrics = keypoint_metrics(np.stack(found), np.stack(expected), num_resamples=0)
-    assert metrics["pck@0.1-body"] > 0.65 and metrics["pck@0.1-hands"] > 0.2  # 0.70 and 0.29 when it was shelved
+    assert metrics["pck@0.1-body"] > 0.65 and metrics["pck@0.1-hands"] > 0.15  # 0.70; 0.29 by Holistic, 0.22 by Tasks
