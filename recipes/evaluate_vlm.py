@@ -67,6 +67,12 @@ def free_answers(model: Any, processor: Any, rows: Dataset) -> list[str]:
     return answers
 
 
+def shortened(answer: str, most: int = 24) -> str:
+    """An answer as it fits into a line of a picture: what is no letter of one, such as a line's end, is a space."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in answer).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def write_examples(
     rows: Dataset, processor: Any, said: dict[str, list[str]], path: Path, answered: dict[str, list[str]]
 ) -> Path:
@@ -77,21 +83,24 @@ def write_examples(
         frames = processor.frames(row)
         axis.imshow(np.concatenate(list(frames), axis=1))
         axis.set_axis_off()
-        words = [f"{name}: {answered[name][index]} (freely: {said[name][index][:24]})" for name in (BEFORE, AFTER)]
-        axis.set_title("  ·  ".join([f"true: {row['gloss']}", *words]), fontsize=7, loc="left")
+        words = [
+            f"{name}: {answered[name][index]} (freely: {shortened(said[name][index])})" for name in (BEFORE, AFTER)
+        ]
+        axis.set_title("  ·  ".join([f"true: {row['gloss']}", *words]), fontsize=7, loc="left", parse_math=False)
     return save_figure(figure, path)
 
 
 def main(argv: list[str] | None = None) -> dict[str, dict[str, Any]]:
     from signlang_hf.data import load_dataset
     from signlang_hf.models.internvl import SignInternVLForConditionalGeneration, SignInternVLProcessor
+    from signlang_hf.training.vlm import readable_clips
     from signlang_hf.training.vlm_evaluation import gloss_scores, label_probabilities
 
     args = arguments(argv)
-    splits = load_dataset(args.dataset, args.data_dir)
+    splits = load_dataset(args.dataset, args.data_dir, on_error="skip")
     if args.split not in splits:
         raise ValueError(f"There is no split '{args.split}'; the dataset has {', '.join(splits)}.")
-    rows = splits[args.split]
+    rows = readable_clips(splits[args.split], args.split)
     if args.max_clips and args.max_clips < len(rows):
         rows = rows.select(np.linspace(0, len(rows) - 1, args.max_clips).round().astype(int))
     given = {"quantization": None if args.quantization == "none" else args.quantization} if args.quantization else {}
@@ -162,7 +171,7 @@ def show(found: dict[str, dict[str, Any]], count: int, split: str) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         sys.exit(f"evaluate_vlm: {error}")
     except KeyboardInterrupt:
         sys.exit("evaluate_vlm: interrupted.")

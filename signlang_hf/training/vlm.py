@@ -44,7 +44,7 @@ logger = logging.get_logger(__name__)
 METRICS = ("accuracy", "accuracy_synonyms", "top5_accuracy")
 """What is measured on the validation split, besides the loss."""
 _OUT_OF_MEMORY = (
-    "The device's memory is not enough: fewer --num_frames, --quantization 4bit, a batch of 1 (--per_device_train_batch_size 1), or "
+    "There is not enough memory: fewer --num_frames, --quantization 4bit, a batch of 1 (--per_device_train_batch_size 1), or "
     "--gradient_checkpointing true."
 )
 
@@ -110,11 +110,16 @@ def load_clips(data_args: ClipArguments, seed: int) -> DatasetDict:
             raise ValueError(
                 f"The split '{name}' has no column {' and no '.join(missing)}; it has {', '.join(rows.column_names)}."
             )
-        splits[name] = _readable(rows, name)
+        splits[name] = readable_clips(rows, name)
     return splits
 
 
-def _readable(rows: Dataset, split: str) -> Dataset:
+def readable_clips(rows: Dataset, split: str) -> Dataset:
+    """The rows whose ``video_path`` can be decoded; one line says which of the split's cannot.
+
+    Raises:
+        ValueError: none can.
+    """
     good, bad = [], []
     for index, path in enumerate(tqdm(rows["video_path"], desc=f"looking through {split}", unit="clip", leave=False)):
         try:
@@ -180,7 +185,7 @@ def train_vlm(
     resume = Path(given) if given else last_checkpoint(folder)
     try:
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError) as error:
         raise MemoryError(_OUT_OF_MEMORY) from error
 
     # What is kept: the adapter in the model's own form, beside it what reads it
@@ -252,4 +257,4 @@ def _digest(rows: Dataset) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-__all__ = ["METRICS", "AnswerCollator", "SignSFTTrainer", "label_set", "load_clips", "train_vlm"]
+__all__ = ["METRICS", "AnswerCollator", "SignSFTTrainer", "label_set", "load_clips", "readable_clips", "train_vlm"]

@@ -267,6 +267,27 @@ def test_a_bad_setting_gets_a_sentence(settings: dict[str, Any], message: str) -
         SignInternVLConfig(**settings)
 
 
+def test_an_adapter_goes_into_linear_layers_alone(base: Path) -> None:
+    with pytest.raises(ValueError, match=r"target_modules '\.\*language_model\.\*attn\.\*' must name linear layers"):
+        model_of(base, lora={"target_modules": ".*language_model.*attn.*"})
+
+
+def test_too_little_memory_gets_advice(
+    model: Any, processor: SignInternVLProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(type(model.base), "forward", full)
+    batch = processor(clip(9))
+    for action in (
+        lambda: model.generate(**batch, max_new_tokens=1),
+        lambda: model.score_labels(label_ids=[[1, 2]], **batch),
+    ):
+        with pytest.raises(MemoryError, match=r"smaller batch, fewer frames .* or quantization='4bit'"):
+            action()
+
+
 # ------------------------------------------------------------------------------------------------------------------- recognition
 
 
@@ -378,6 +399,8 @@ def test_four_bits_load_learn_and_save_on_the_cpu(
     assert not isinstance(small.base.lm_head, bitsandbytes.nn.Linear4bit)
     assert attention.base_layer.weight.quant_state.nested  # double quantisation
     batch = processor([clip(9), clip(12, seed=1)], answers=["hello", "house"])
+    # As in a training that is evaluated in between.
+    small.score_labels(label_ids=processor.label_ids(small.config.labels), **processor([clip(9)]))
     small.train()
     optimizer = torch.optim.AdamW([weights for weights in small.parameters() if weights.requires_grad], lr=1e-2)
     losses = []

@@ -32,8 +32,8 @@ from transformers import (
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import ModelOutput
 
-from .configuration_internvl import SignInternVLConfig
-from .modeling_internvl_devices import best_dtype, choose_device, require_4bit
+from .configuration_internvl import LORA, SignInternVLConfig
+from .modeling_internvl_devices import advice_on_memory, best_dtype, choose_device, keep_layout, require_4bit
 from .modeling_internvl_labels import score_labels
 
 ADAPTER = "adapter"
@@ -311,7 +311,8 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Free generation, as in transformers."""
-        return self.base.generate(*args, **kwargs)
+        with advice_on_memory():
+            return self.base.generate(*args, **kwargs)
 
     @torch.inference_mode()
     def score_labels(
@@ -336,7 +337,8 @@ class SignInternVLForConditionalGeneration(PreTrainedModel):
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        scores = score_labels(self.base, input_ids, attention_mask, pixel_values, label_ids, max_nodes)
+        with advice_on_memory():
+            scores = score_labels(self.base, input_ids, attention_mask, pixel_values, label_ids, max_nodes)
         return SignInternVLLabelsOutput(logits=scores)
 
     @contextmanager
@@ -400,8 +402,14 @@ def _adapted(base: PreTrainedModel, config: SignInternVLConfig) -> nn.Module:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise ImportError('The video language model needs peft: pip install "signlang-hf[vlm]".') from None
-    # The adapter is float32 whatever the base is: it is small, and half precision loses its small steps.
-    model = get_peft_model(base, LoraConfig(**config.lora), autocast_adapter_dtype=True)
+    try:
+        # The adapter is float32 whatever the base is: it is small, and half precision loses its small steps.
+        model = get_peft_model(base, LoraConfig(**config.lora), autocast_adapter_dtype=True)
+    except ValueError as error:
+        raise ValueError(
+            f"The base cannot take the adapter: lora's target_modules {config.lora['target_modules']!r} must name linear layers "
+            f"of it, such as {LORA['target_modules']!r}."
+        ) from error
     adapter = model.peft_config["default"]
     adapter.base_model_name_or_path, adapter.revision = config.base, config.base_revision
     return model
@@ -449,8 +457,9 @@ def _load_base(
         if os.path.isdir(path):
             raise
         raise OSError(
-            f"The base model {path} cannot be had ({str(error).splitlines()[0].rstrip('.')}). Say where it lies: base='path/to/InternVL3-2B-hf'."
+            f"The base model {path} cannot be had ({str(error).splitlines()[0].rstrip('.')}). Say where it lies: base='path/to/InternVL3-2B-hf' (signlang: --base, recipes: --base_path)."
         ) from error
+    keep_layout(base_model)
     return base_model if place is None or quantization_config is not None else base_model.to(place)
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 DEVICES = ("auto", "cuda", "dml", "mps", "cpu")
 _DIRECTML = "torch_directml"
+# It misses a kernel for the layout that keep_layout avoids, and says so whenever PEFT is imported.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
@@ -63,6 +69,30 @@ def require_4bit(device: torch.device | None) -> None:
         raise ImportError('4 bits need bitsandbytes: pip install "signlang-hf[vlm]".')
 
 
+def keep_layout(model: nn.Module) -> None:
+    """Keep bitsandbytes from laying the weights of 4 bits out anew for a CPU with bfloat16 at their first use: they could not be trained on
+    after that, and a training is evaluated in between."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+@contextmanager
+def advice_on_memory() -> Iterator[None]:
+    """Say what helps where a device's memory is not enough.
+
+    Raises:
+        MemoryError: in the place of torch's error.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(
+            "There is not enough memory on the device: a smaller batch, fewer frames (the processor's num_frames) or "
+            "quantization='4bit' need less."
+        ) from error
+
+
 def _is_there(kind: str) -> bool:
     if kind == "cuda":
         return torch.cuda.is_available()
@@ -77,4 +107,4 @@ def _directml() -> Any:
     return importlib.import_module(_DIRECTML)
 
 
-__all__ = ["DEVICES", "best_dtype", "choose_device", "require_4bit"]
+__all__ = ["DEVICES", "advice_on_memory", "best_dtype", "choose_device", "keep_layout", "require_4bit"]
