@@ -239,7 +239,7 @@ def recognize(
     for file in files:
         try:
             row: dict[str, Any] = {"file": file, "predictions": pipe(file, top_k=top_k)}
-        except (ValueError, OSError, ImportError) as error:
+        except (ValueError, OSError, ImportError, MemoryError) as error:
             failed += 1
             row = {"file": file, "error": str(error)}
             if not as_json:

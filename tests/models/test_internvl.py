@@ -40,7 +40,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(base: Path, **changes: Any) -> SignInternVLConfig:
     labels = changes.pop("labels", LABELS)
     names = {"id2label": dict(enumerate(labels)), "label2id": {name: index for index, name in enumerate(labels)}}
-    return SignInternVLConfig(base=str(base), lora={"r": 4, "lora_alpha": 8}, **names, **changes)
+    lora = {"r": 4, "lora_alpha": 8, **changes.pop("lora", {})}
+    return SignInternVLConfig(base=str(base), lora=lora, **names, **changes)
 
 
 def model_of(base: Path, learned: bool = True, **changes: Any) -> SignInternVLForConditionalGeneration:
@@ -265,6 +266,12 @@ def test_a_base_on_the_hub_that_cannot_be_reached_is_named() -> None:
 def test_a_bad_setting_gets_a_sentence(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SignInternVLConfig(**settings)
+
+
+def test_data_and_model_ask_the_same() -> None:
+    from signlang_hf.data.sign_videos import PROMPT as OF_DATA
+
+    assert SignInternVLConfig().prompt == OF_DATA
 
 
 def test_an_adapter_goes_into_linear_layers_alone(base: Path) -> None:
