@@ -285,7 +285,7 @@ def test_too_little_memory_gets_advice(
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(type(model.base), "forward", full)
+    monkeypatch.setattr(type(model.base.model.vision_tower), "forward", full)
     batch = processor(clip(9))
     for action in (
         lambda: model.generate(**batch, max_new_tokens=1),
