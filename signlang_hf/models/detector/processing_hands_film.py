@@ -24,8 +24,8 @@ import numpy as np
 
 from .processing_hands import HandDetector
 
-# Chosen on film of three rooms whose people the detectors had not seen. All but _HOPELESS may be a fifth larger or smaller; that one depends
-# on how sure a network of hands is of itself.
+# Chosen on film of three rooms whose people the detectors had not seen. Others near them do as well, but for _HOPELESS, which depends on how
+# sure a network of hands is of itself.
 _SPREAD = 0.05  # seconds: standard deviation of the weights of the frames around one
 _REACH = 0.15  # seconds from which on a frame says nothing about another
 _TRUST = 8  # power of the scores in those weights
