@@ -50,6 +50,9 @@ class HeatmapEstimator(PoseEstimator):
             device, or no detector comes with the package and none is named.
     """
 
+    runtime = "torch"
+    """What runs the model; see :func:`~signlang_hf.models.loading.checked_folder`."""
+
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
@@ -65,7 +68,7 @@ class HeatmapEstimator(PoseEstimator):
             raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number from 1.")
         if confidence is not None and not 0 <= confidence <= 1:
             raise ValueError(f"confidence is {confidence}; it must be a number from 0 to 1.")
-        self._folder = _find(model)
+        self._folder = _find(model, self.runtime)
         self._config, self._processor = _settings(self._folder)
         self.layout = self._processor.layout
         own = self._processor.keypoint_threshold or _CONFIDENCE
@@ -85,7 +88,8 @@ class HeatmapEstimator(PoseEstimator):
 
     def reset(self) -> None:
         if self._model is None:
-            self._model, self._second_look = self._load(), self._load_hands()
+            self._model = self._load()
+            self._second_look = self._load_hands()
         self._crop.reset()
         self._filter.reset()
 
@@ -177,12 +181,12 @@ class HeatmapEstimator(PoseEstimator):
         return hands and hands.to(self._device)
 
 
-def _find(model: str | os.PathLike[str] | None) -> str:
+def _find(model: str | os.PathLike[str] | None, runtime: str) -> str:
     from ..models.loading import checked_folder
 
     if model is None and pretrained.DETECTOR not in pretrained.names():
         raise ValueError("No keypoint detector comes with this installation; name one with --model (model= in Python).")
-    return checked_folder(pretrained.DETECTOR if model is None else os.fspath(model))
+    return checked_folder(pretrained.DETECTOR if model is None else os.fspath(model), runtime)
 
 
 def _settings(folder: str) -> tuple[Any, Any]:
