@@ -193,11 +193,11 @@ def detect(
     if not (webcam or out is not None or show or as_json):
         raise typer.BadParameter("Say what becomes of the points: --out, --show or --json.", param_hint="--out")
     from .pipelines.detection_console import tell_files, watch_keypoints
-    from .pose.worker import load_estimator
+    from .pose.worker import make_estimator
 
     factory, options = heatmap_estimator(model, runtime, provider, device)
     options |= {"confidence": conf_threshold, "smooth": smooth, "track": track}
-    with load_estimator(factory, options) as estimator:
+    with make_estimator(factory, options) as estimator:
         if webcam:
             watch_keypoints(estimator, camera, no_window=no_window, as_json=as_json, console=output)
             return
