@@ -120,7 +120,8 @@ class SignORTModel(ORTModel):
     @classmethod
     def _open(cls, folder: str, record: ExportRecord, session: dict[str, Any]) -> Any:
         config = checked_config(folder, cls.model_types, cls.__name__)
-        model = cls(config=config, session=open_session(Path(folder, MODEL), **session), use_io_binding=False)
+        opened = open_session(Path(folder, MODEL), half=record.precision == "float16", **session)
+        model = cls(config=config, session=opened, use_io_binding=False)
         model.record, model.session_settings = record, session
         model._check_graph(folder)
         return model

@@ -85,7 +85,8 @@ class ORTModelForSignTranslator(SignTranslatorGenerationMixin, SignORTModel):
     @classmethod
     def _open(cls, folder: str, record: ExportRecord, session: dict[str, Any]) -> Any:
         config = checked_config(folder, cls.model_types, cls.__name__)
-        encoder, decoder = (open_session(Path(folder, name), **session) for name in (ENCODER, DECODER))
+        half = record.precision == "float16"
+        encoder, decoder = (open_session(Path(folder, name), half=half, **session) for name in (ENCODER, DECODER))
         model = cls(
             config=config, session=decoder, encoder_session=encoder, use_io_binding=False,
             generation_config=GenerationConfig.from_pretrained(folder),

@@ -6,6 +6,8 @@ Design decisions:
   wants to know. Only ``auto`` goes on to the next one.
 * TensorRT is never chosen by ``auto``: building its engines takes minutes. They are kept in a cache, and are half precision.
 * A session takes as many threads as torch does. At our sizes one is often the fastest, and workers do not fight over cores.
+* Graphs in half precision are opened without the last level of optimisation, of memory layouts: with it onnxruntime 1.31 crashes on
+  the CPU, and the process with it, where there are convolutions over time.
 * What has run is read from onnxruntime's own profile (:func:`ran_on`), not from what was asked for.
 """
 
@@ -72,6 +74,7 @@ def open_session(
     num_threads: int | None = None,
     session_options: ort.SessionOptions | None = None,
     engine_cache: str | os.PathLike[str] | None = None,
+    half: bool = False,
 ) -> ort.InferenceSession:
     """A session on a graph.
 
@@ -81,12 +84,13 @@ def open_session(
         num_threads: within an operator; default: as many as torch has.
         session_options: onnxruntime's own, in place of ours.
         engine_cache: folder for TensorRT's engines; default ``signlang_hf/tensorrt`` in the user's cache.
+        half: the graph is in half precision.
 
     Raises:
         ValueError: no such provider, one that does not start here, or a file that is no ONNX model.
     """
     check_provider(provider)
-    options = session_options or _options(provider, num_threads)
+    options = session_options or _options(provider, num_threads, half)
     if provider != AUTO:
         return _open(path, provider, options, engine_cache)
     for candidate in (name for name in _AUTO_ORDER if name in available_providers()):
@@ -104,16 +108,18 @@ def provider_of(session: ort.InferenceSession) -> str:
     return _SHORT.get(name, name)
 
 
-def ran_on(path: str | os.PathLike[str], provider: str, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+def ran_on(
+    path: str | os.PathLike[str], provider: str, feeds: Mapping[str, np.ndarray], *, half: bool = False
+) -> dict[str, int]:
     """Providers that really run a graph → how many of its operators each of them takes.
 
     Args:
         path: ONNX file.
-        provider: as for :func:`open_session`.
+        provider, half: as for :func:`open_session`.
         feeds: inputs of one run.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = _options(provider, None)
+        options = _options(provider, None, half)
         options.enable_profiling = True
         options.profile_file_prefix = os.path.join(folder, "profile")
         session = open_session(path, provider, session_options=options)
@@ -127,8 +133,10 @@ def ran_on(path: str | os.PathLike[str], provider: str, feeds: Mapping[str, np.n
     return dict(Counter(_SHORT.get(name, name) for _, name in seen))
 
 
-def _options(provider: str, num_threads: int | None) -> ort.SessionOptions:
+def _options(provider: str, num_threads: int | None, half: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
+    if half:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.intra_op_num_threads = torch.get_num_threads() if num_threads is None else num_threads
     options.log_severity_level = 3  # warnings about single operators are for those who build onnxruntime
     if provider == "directml":  # as onnxruntime's documentation demands

@@ -12,6 +12,7 @@ Design decisions:
 
 from __future__ import annotations
 
+import logging
 import platform
 import shutil
 import tempfile
@@ -91,15 +92,26 @@ def _quantize(path: Path, settings: QuantizationConfig, rows: list[dict[str, np.
         shutil.copyfile(path, graph)
         quantizer = ORTQuantizer(graph, config=PretrainedConfig())
         ranges: Any = None
-        if rows is not None:
-            calibration = CalibrationConfig(
-                "pictures", "", "", len(rows), CalibrationMethod.MinMax, moving_average=False, averaging_constant=0.01
-            )
-            ranges = quantizer.fit(
-                rows, calibration, onnx_augmented_model_name=str(Path(folder, "augmented.onnx")),
-                operators_to_quantize=settings.operators_to_quantize,
-            )  # fmt: skip
-        quantizer.quantize(settings, Path(folder, "done"), file_suffix="", calibration_tensors_range=ranges)
+        disabled = logging.root.manager.disable
+        logging.disable(logging.WARNING)  # of single nodes that stay as they are, through the root logger
+        try:
+            if rows is not None:
+                calibration = CalibrationConfig(
+                    "pictures",
+                    "",
+                    "",
+                    len(rows),
+                    CalibrationMethod.MinMax,
+                    moving_average=False,
+                    averaging_constant=0.01,
+                )
+                ranges = quantizer.fit(
+                    rows, calibration, onnx_augmented_model_name=str(Path(folder, "augmented.onnx")),
+                    operators_to_quantize=settings.operators_to_quantize,
+                )  # fmt: skip
+            quantizer.quantize(settings, Path(folder, "done"), file_suffix="", calibration_tensors_range=ranges)
+        finally:
+            logging.disable(disabled)
         Path(folder, "done", path.name).replace(path)
 
 
