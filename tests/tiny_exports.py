@@ -101,7 +101,10 @@ def ensemble(folder: Path, booster: bool = True) -> Path:
 
     from signlang_hf.models.ensemble import SignClassMeans, SignEnsembleForSignClassification, SignEnsembleProcessor
 
-    settings = {"upper": {}, "hands": {"layout": "hands-42", "target_fps": 10, "max_frames": 8}}
+    settings = {
+        "upper": {},
+        "hands": {"layout": "hands-42", "normalization": "centroid", "target_fps": 10, "max_frames": 8},
+    }
     folders = {name: keypoint("transformer", folder / f"of-{name}", **own) for name, own in settings.items()}
     members = {name: SignTransformerForSignClassification.from_pretrained(one) for name, one in folders.items()}
     processors = {name: SignKeypointProcessor.from_pretrained(one) for name, one in folders.items()}

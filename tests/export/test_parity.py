@@ -13,14 +13,13 @@ from transformers import (
     AutoModelForVideoClassification,
 )
 
-pytest.importorskip("optimum.onnxruntime", reason="ONNX export needs Optimum", exc_type=ImportError)
-pytestmark = pytest.mark.optimum
-
 from signlang_hf.export import load_ort_model
 from signlang_hf.export.onnx_configs import SignTranslatorDecoderOnnxConfig, SignTranslatorEncoderOnnxConfig
 from signlang_hf.export.parity import largest_difference
 from signlang_hf.export.record import DECODER, ENCODER, ExportRecord
 from signlang_hf.export.translator_graphs import TranslatorDecoderGraph, TranslatorEncoderGraph
+
+pytestmark = pytest.mark.optimum
 
 SHAPES = [(1, 5), (1, 300), (3, 5), (3, 37), (3, 64), (8, 5), (8, 64), (8, 300)]
 TOLERANCE = 1e-4
@@ -48,7 +47,9 @@ def test_graph_equals_torch_at_every_size(tiny, name):
         answer = graph(input_values=values, attention_mask=mask)
         assert answer.keys() <= expected.keys() and answer.logits.shape == expected.logits.shape
         for output in answer:
-            torch.testing.assert_close(answer[output], expected[output], atol=TOLERANCE, rtol=0, msg=f"{batch}×{frames}")
+            torch.testing.assert_close(
+                answer[output], expected[output], atol=TOLERANCE, rtol=0, msg=f"{batch}×{frames}"
+            )
 
 
 @pytest.mark.parametrize("name", CLIPS)
