@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Export, measure, and choose.
 
     Returns:
-        ``{"folder": what to use, "ran_on": provider, "comparisons": {"float32": {…}, "int8": {…}}}``.
+        ``{"folder": what to use, "comparisons": {"float32": {…}, "int8": {…}}}``; what has run is in each of them.
     """
     args = arguments(argv)
     from signlang_hf.export import export_model
@@ -88,9 +88,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             console.print(f"{args.quantize} loses more than {args.limit:g} points; float32 is what to use.")
             if not args.keep:
                 shutil.rmtree(versions[args.quantize])
-    console.print(f"Use {versions[chosen]}", soft_wrap=True)
+    ran = ", ".join(f"{provider} ({count} operators)" for provider, count in found[chosen].ran_on.items())
+    console.print(f"Use {versions[chosen]}; it ran on {ran}.", soft_wrap=True)
     comparisons = {name: one.to_dict() for name, one in found.items()}
-    return {"folder": versions[chosen], "ran_on": args.provider, "comparisons": comparisons}
+    return {"folder": versions[chosen], "comparisons": comparisons}
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ Design decisions:
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ from ..training.image_augment import padded
 from ..training.keypoint_views import corners, squared
 from ..training.sentence_evaluation import evaluate_sentences
 from .loading import load_ort_pipeline
-from .record import size_of
+from .providers import ran_on
+from .record import BOOSTER, ExportRecord, size_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,6 +57,7 @@ class Comparison:
         bytes_before, bytes_after: of weights or graphs.
         speedup: median of the ratios of runs by turns, above 1 where the new version is faster; None where it was not timed.
         n: rows.
+        ran_on: providers that really ran the new version → operators; empty for torch.
         limit: points that may be lost.
     """
 
@@ -65,6 +68,7 @@ class Comparison:
     bytes_after: int
     speedup: float | None
     n: int
+    ran_on: Mapping[str, int] = field(default_factory=dict)
     limit: float = LIMIT
 
     @property
@@ -108,7 +112,8 @@ def compare(
     feeds = _example(pipes[0], rows)
     speedup = interleaved_ratio(*(_runner(pipe, feeds) for pipe in pipes), runs=runs) if runs and feeds else None
     sizes = [_size(Path(folder)) for folder in (before, after)]
-    return Comparison(name, *shares, *sizes, speedup=speedup, n=len(rows), limit=limit)
+    ran = _ran_on(Path(after), provider) if is_export(after) else {}
+    return Comparison(name, *shares, *sizes, speedup=speedup, n=len(rows), ran_on=ran, limit=limit)
 
 
 def interleaved_ratio(first: Callable[[], Any], second: Callable[[], Any], *, runs: int = 30, warmup: int = 3) -> float:
@@ -162,6 +167,15 @@ def _runner(pipe: Any, feeds: dict[str, torch.Tensor]) -> Callable[[], Any]:
             model(**feeds)
 
     return run
+
+
+def _ran_on(folder: Path, provider: str) -> dict[str, int]:
+    half = ExportRecord.load(folder).precision == "float16"
+    found: Counter[str] = Counter()
+    for path in folder.rglob("*.onnx"):
+        # An ensemble's trees are a few microseconds, and stay on the CPU.
+        found.update(ran_on(path, "cpu" if path.name == BOOSTER else provider, half=half))
+    return dict(found)
 
 
 def _size(folder: Path) -> int:

@@ -109,21 +109,25 @@ def provider_of(session: ort.InferenceSession) -> str:
 
 
 def ran_on(
-    path: str | os.PathLike[str], provider: str, feeds: Mapping[str, np.ndarray], *, half: bool = False
+    path: str | os.PathLike[str],
+    provider: str = "cpu",
+    feeds: Mapping[str, np.ndarray] | None = None,
+    *,
+    half: bool = False,
 ) -> dict[str, int]:
     """Providers that really run a graph → how many of its operators each of them takes.
 
     Args:
         path: ONNX file.
         provider, half: as for :func:`open_session`.
-        feeds: inputs of one run.
+        feeds: inputs of one run; default: ones, two of everything whose number is free.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = _options(provider, None, half)
         options.enable_profiling = True
         options.profile_file_prefix = os.path.join(folder, "profile")
         session = open_session(path, provider, session_options=options)
-        session.run(None, dict(feeds))
+        session.run(None, _ones(session) if feeds is None else dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     seen = {
         (event["name"], event["args"]["provider"])
@@ -131,6 +135,14 @@ def ran_on(
         if event.get("cat") == "Node" and event.get("args", {}).get("provider")
     }
     return dict(Counter(_SHORT.get(name, name) for _, name in seen))
+
+
+def _ones(session: ort.InferenceSession) -> dict[str, np.ndarray]:
+    kinds = {"tensor(int64)": np.int64, "tensor(float16)": np.float16}
+    return {
+        one.name: np.ones([size if isinstance(size, int) else 2 for size in one.shape], kinds.get(one.type, np.float32))
+        for one in session.get_inputs()
+    }
 
 
 def _options(provider: str, num_threads: int | None, half: bool) -> ort.SessionOptions:

@@ -89,6 +89,7 @@ def test_what_has_run_is_read_from_the_profile(graph, tmp_path, monkeypatch):
     }
     ran = ran_on(graph, "cpu", feeds)
     assert list(ran) == ["cpu"] and ran["cpu"] > 5
+    assert ran_on(graph) == ran  # inputs are made where none are given
     assert list(tmp_path.iterdir()) == []
 
 

@@ -43,9 +43,10 @@ def words(folder, out, *more):
 
 def test_both_versions_are_measured(recipe, folder, tmp_path, capsys):
     result = recipe.main(words(folder, tmp_path / "out", "--quantize", "int8", "--limit", "100"))
-    assert result["folder"] == str(tmp_path / "out-int8") and result["ran_on"] == "cpu"
+    assert result["folder"] == str(tmp_path / "out-int8")
     assert set(result["comparisons"]) == {"float32", "int8"}
     float32 = result["comparisons"]["float32"]
+    assert list(float32["ran_on"]) == ["cpu"] and float32["ran_on"]["cpu"] > 5
     assert float32["drop"] == 0 and float32["n"] == 6 and float32["chosen"]
     assert (tmp_path / "out" / "model.onnx").is_file() and "points lost" in capsys.readouterr().out
 
