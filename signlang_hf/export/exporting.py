@@ -15,7 +15,6 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from .. import pretrained
 from ..models.detector import HandDetector, SignDetectorProcessor
 from ..models.detector.processing_hands import FOLDER as HANDS
 from ..models.ensemble.modeling_ensemble import BOOSTER as TREES
-from ..models.ensemble.modeling_ensemble import WEIGHTS
+from ..models.ensemble.modeling_ensemble import WEIGHTS, load_booster
 from ..models.loading import checked_folder, loaded, processor_settings
 from .booster import booster_graph
 from .card import save_export_card
@@ -281,10 +280,8 @@ def _reduce(path: Path, job: _Job) -> str:
 
 def _trees(source: Path, target: Path) -> list[str]:
     """The booster as a graph, or as it is where a graph cannot say it; and the class means."""
-    from ..models.ensemble.modeling_ensemble import _load_booster
-
     shutil.copyfile(source / WEIGHTS, target / WEIGHTS)
-    graph = booster_graph(_load_booster(str(source / TREES)))
+    graph = booster_graph(load_booster(str(source / TREES)))
     if graph is None:
         shutil.copyfile(source / TREES, target / TREES)
         return []
@@ -320,8 +317,7 @@ def _for_hands(source: Path, model: Any, job: _Job) -> _Job:
             )[0]
         hands([picture], found["keypoints"][None], found["scores"][None], 0.3)
     # Back to what a processor takes. The squares are of its size already, so it changes nothing about them.
-    to_bytes = partial(torch.mul, other=255)
-    own.pictures = [to_bytes(one).round().to(torch.uint8).permute(1, 2, 0).numpy() for one in listener.seen]
+    own.pictures = [(255 * one).round().to(torch.uint8).permute(1, 2, 0).numpy() for one in listener.seen]
     if not own.pictures:
         raise ValueError("No hand is to be seen in any of the pictures; show the detector of hands some.")
     step = max(1, len(own.pictures) // PICTURES)

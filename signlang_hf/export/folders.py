@@ -76,8 +76,13 @@ def whole_folder(out: Path) -> Iterator[Path]:
         if out.is_dir():
             old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".old"))
             os.replace(out, old / "export")
-            os.replace(made, out)
-            shutil.rmtree(old)
+            try:
+                os.replace(made, out)
+            except OSError:
+                os.replace(old / "export", out)
+                raise
+            finally:
+                shutil.rmtree(old)
         else:
             os.replace(made, out)
     except BaseException:

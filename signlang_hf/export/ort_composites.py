@@ -21,10 +21,10 @@ from transformers import AutoConfig
 
 from ..models.ensemble import SignClassMeans, SignEnsembleForSignClassification
 from ..models.ensemble.modeling_ensemble import BOOSTER as TREES
-from ..models.ensemble.modeling_ensemble import WEIGHTS, _load_booster
+from ..models.ensemble.modeling_ensemble import WEIGHTS, load_booster
 from ..models.translation import SignTranslationConfig, SignTranslationModel
 from .ort_models import (
-    _HUB_ARGUMENTS,
+    HUB_ARGUMENTS,
     ORTModelForSignClassification,
     ORTModelForSignCTC,
     checked_config,
@@ -77,7 +77,7 @@ class ORTModelForSignEnsemble(_Composite, SignEnsembleForSignClassification):
         cls, model_id: str | os.PathLike[str], *, precision: str | None = None, **settings: Any
     ) -> ORTModelForSignEnsemble:
         """As :meth:`ORTModelForSignClassification.from_pretrained`."""
-        where = {name: settings.pop(name) for name in _HUB_ARGUMENTS if settings.get(name) is not None}
+        where = {name: settings.pop(name) for name in HUB_ARGUMENTS if settings.get(name) is not None}
         folder = exported_folder(model_id, **where)
         return cls.open(folder, checked_record(folder, precision), _session(settings))
 
@@ -102,7 +102,7 @@ class ORTModelForSignEnsemble(_Composite, SignEnsembleForSignClassification):
                     Path(folder, BOOSTER), num_threads=session.get("num_threads")
                 )
             else:
-                model.booster = _load_booster(str(Path(folder, TREES)))
+                model.booster = load_booster(str(Path(folder, TREES)))
         return model
 
     @property
@@ -126,7 +126,7 @@ class ORTModelForSignTranslation(_Composite, SignTranslationModel):
         cls, model_id: str | os.PathLike[str], *, precision: str | None = None, **settings: Any
     ) -> ORTModelForSignTranslation:
         """As :meth:`ORTModelForSignCTC.from_pretrained`, for both members."""
-        where = {name: settings.pop(name) for name in _HUB_ARGUMENTS if settings.get(name) is not None}
+        where = {name: settings.pop(name) for name in HUB_ARGUMENTS if settings.get(name) is not None}
         folder = exported_folder(model_id, **where)
         record, session = checked_record(folder, precision), _session(settings)
         config = checked_config(folder, ("signlang_translation",), cls.__name__)

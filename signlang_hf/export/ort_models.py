@@ -37,7 +37,7 @@ from .record import MODEL, ExportRecord
 
 _KEYPOINT = ("signlang_transformer", "signlang_bilstm", "signlang_hybrid", "signlang_conv")
 _HUB_FILES = ["*.json", "*.onnx", "*.safetensors", "*.ubj", "*.arpa"]
-_HUB_ARGUMENTS = ("revision", "cache_dir", "token", "force_download", "local_files_only")
+HUB_ARGUMENTS = ("revision", "cache_dir", "token", "force_download", "local_files_only")
 
 
 def exported_folder(model: str | os.PathLike[str], **where: Any) -> str:
@@ -109,7 +109,7 @@ class SignORTModel(ORTModel):
             ValueError: another kind of model, another precision, a provider that does not run here, or a graph that does not go with
                 the configuration or the processor beside it.
         """
-        where = {name: kwargs.pop(name) for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
+        where = {name: kwargs.pop(name) for name in HUB_ARGUMENTS if kwargs.get(name) is not None}
         folder = os.path.join(exported_folder(model_id, **where), subfolder).rstrip("/")
         record = checked_record(folder, precision)
         session = {
