@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from collections import namedtuple
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from stub_hub import serve_hub  # noqa: F401  makes the fixture 'stub_hub' known here
 from tiny_exports import BUILDERS
-from tiny_model import bundle_tiny_model
-from transformers import AutoModelForVideoClassification
+from tiny_model import bundle_tiny_model, same_result, tiny_clip
+from transformers import AutoModelForVideoClassification, pipeline
 
 from signlang_hf import hub, pretrained
 from signlang_hf.export import export_all, export_model, exporting, folders, load_ort_model
@@ -173,3 +175,25 @@ def test_a_bundled_model_answers_as_in_torch(tmp_path):
     np.testing.assert_allclose(load_ort_model(folder)(values).logits, expected, atol=1e-4)
     assert ExportRecord.load(folder).model == "dgs30"
     assert Path(folder, "README.md").read_text(encoding="utf-8").startswith("---")
+
+
+def test_to_the_hub_and_back(tiny, tmp_path, stub_hub):
+    folder = tiny.export("ensemble")
+    tiny_clip().save(tmp_path / "clip.npz")
+    code = f"""
+        import json
+        from transformers import pipeline
+        from signlang_hf.export import ORTModelForSignClassification, load_ort_pipeline
+        from signlang_hf.hub import push_to_hub
+        push_to_hub({str(folder)!r}, "org/onnx")
+        model = ORTModelForSignClassification.from_pretrained("org/onnx", revision="main")
+        pipe = pipeline("sign-recognition", model=model, feature_extractor="org/onnx")
+        print(json.dumps(pipe("clip.npz")))
+        assert load_ort_pipeline("sign-recognition", "org/onnx")("clip.npz") == pipe("clip.npz")
+    """
+    done = stub_hub.run(textwrap.dedent(code), tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    files = stub_hub.repos["org/onnx"].files()
+    assert {"booster.onnx", "member-upper/model.onnx", "onnx_export.json", "README.md"} <= set(files)
+    (answer,) = [line for line in done.stdout.splitlines() if line.startswith("[{")]
+    same_result(json.loads(answer), pipeline("sign-recognition", model=str(tiny.source("ensemble")))(tiny_clip()), 1e-4)
