@@ -1,4 +1,8 @@
-"""The card of an exported model: that of the model, but what it says about use is about onnxruntime."""
+"""The card of an exported model: that of the model, but what it says about use is about onnxruntime.
+
+With fewer bits it is another model than the one that was measured. Its card leaves the results in the table, says whose they are, and
+takes them out of ``model-index``, from which the Hub ranks.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +46,11 @@ On the command line: `--model {where}`. `provider="cuda"`, `"tensorrt"`, `"direc
 | ONNX opset | {opset} |
 | Largest difference to torch, before the precision was reduced | {parity:.1e} |
 | Size of the graphs | {size:.1f} MB |
+| Results on this card | {results} |
 
 """
+_MEASURED = "measured in torch"
+_NOT_MEASURED = "measured in torch with float32, before the precision was reduced; `recipes/export_onnx.py` measures what that costs"
 
 
 def save_export_card(source: Path, folder: Path, record: ExportRecord, shown: Path) -> None:
@@ -61,9 +68,12 @@ def save_export_card(source: Path, folder: Path, record: ExportRecord, shown: Pa
         name=_CLASSES[info.task], where=shown.as_posix(), task=info.task, example=info.example,
         part="image_processor" if info.task == "sign-keypoint-detection" else "feature_extractor",
         precision=precision, opset=record.opset, parity=record.parity, size=size_of(folder) / 1e6,
+        results=_MEASURED if record.precision == "float32" else _NOT_MEASURED,
     )  # fmt: skip
     text, found = _USE.subn(lambda _: section, card.text, count=1)
     card.text = text if found else f"{card.text.rstrip()}\n\n{section}"
+    if record.precision != "float32":
+        card.data.eval_results = None
     card.data.library_name = "optimum"
     card.data.tags = [*dict.fromkeys([*(card.data.tags or []), "onnx"])]
     atomic_write(folder / "README.md", lambda stream: stream.write(str(card).encode()))

@@ -78,6 +78,15 @@ def test_the_card_says_how_to_run_it(tiny, tmp_path):
     assert f'from_pretrained("{folder.as_posix()}")' in code and model.config.num_labels == 6
 
 
+def test_fewer_bits_do_not_take_the_results_over(tmp_path):
+    cards = {}
+    for kind in (None, "int8"):
+        folder = export_model("dgs30", tmp_path / str(kind), quantize=kind).folder
+        cards[kind] = (folder / "README.md").read_text(encoding="utf-8")
+    assert "model-index" in cards[None] and "measured in torch |" in cards[None]
+    assert "model-index" not in cards["int8"] and "before the precision was reduced; `recipes/" in cards["int8"]
+
+
 @pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
 @pytest.mark.parametrize("name", ["conv", "hybrid", "ctc", "translator"])
 def test_every_opset_works(tiny, tmp_path, name, opset):
