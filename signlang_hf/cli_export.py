@@ -54,11 +54,12 @@ def export(
     if as_json:
         print(json.dumps({"exported": [one.to_dict() for one in reports], "failed": failures}, ensure_ascii=False))
     elif reports:
-        table = Table("model", "precision", "MB before", "MB after", "largest difference", "folder")
+        table = Table("model", "precision", "MB before", "MB after", "float32 against torch")
         for one in reports:
             sizes = (f"{size / 1e6:.2f}" for size in (one.bytes_before, one.bytes_after))
-            table.add_row(one.model, one.record.precision, *sizes, f"{one.record.parity:.1e}", str(one.folder))
+            table.add_row(one.model, one.record.precision, *sizes, f"{one.record.parity:.1e}")
         output.print(table)
+        say(f"wrote {out}")
     if failures:
         raise typer.Exit(1)
 

@@ -61,6 +61,7 @@ def test_export_and_recognise(tiny, tmp_path, clip):
 def test_a_table_for_people(tiny, tmp_path):
     done = signlang("export", tiny.source("transformer"), "--out", tmp_path / "out", "--quantize", "int8")
     assert done.exit_code == 0 and "int8" in done.stdout
+    assert done.stderr == f"signlang: wrote {tmp_path / 'out'}\n"
 
 
 def test_all_and_a_failure(tmp_path, monkeypatch):
