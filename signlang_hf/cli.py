@@ -307,7 +307,7 @@ def translate(
 
     options = {"beam_size": beam, "lm_weight": lm_weight, "num_beams": num_beams}
     options["language_model"] = None if language_model is None else str(language_model)
-    pipe = _load_translation(model, recognizer, translator, runtime, provider)
+    pipe = open_translation(model, recognizer, translator, runtime, provider)
     formats = [suffix for suffix, wanted in ((".srt", srt), (".vtt", vtt)) if wanted]
     count = failed = 0
     for row in translate_files(
@@ -497,22 +497,6 @@ def load_pipeline(model: str | None = None, runtime: str = "auto", provider: str
     from . import pretrained
 
     return open_pipeline("sign-recognition", str(pretrained.path()) if model is None else model, runtime, provider)
-
-
-def _load_translation(
-    model: str | None, recognizer: str | None, translator: str | None, runtime: str, provider: str | None
-) -> Any:
-    from . import pretrained
-
-    if recognizer is not None and translator is not None:
-        return open_translation(recognizer, translator, runtime, provider)
-    if recognizer is not None:
-        return open_pipeline("continuous-sign-recognition", recognizer, runtime, provider)
-    if model is None and pretrained.SPELLING not in pretrained.names():
-        raise ValueError(
-            "No model for sentences comes with this installation; give --model, or --recognizer and --translator."
-        )
-    return open_pipeline("sign-translation", pretrained.SPELLING if model is None else model, runtime, provider)
 
 
 def _watch(camera: str, pipe: Any, top_k: int, as_json: bool, no_window: bool) -> None:

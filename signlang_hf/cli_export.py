@@ -93,8 +93,24 @@ def open_pipeline(task: str, model: str, runtime: str = "auto", provider: str | 
     return load_pipeline(task, model)
 
 
-def open_translation(recognizer: str, translator: str, runtime: str = "auto", provider: str | None = None) -> Any:
-    """The ``sign-translation`` pipeline of two models that run in the same way."""
+def open_translation(
+    model: str | None, recognizer: str | None, translator: str | None, runtime: str, provider: str | None
+) -> Any:
+    """The pipeline of ``signlang translate``: of one model for sentences, of a recogniser alone, or of a pair."""
+    from . import pretrained
+
+    if recognizer is not None and translator is not None:
+        return _open_pair(recognizer, translator, runtime, provider)
+    if recognizer is not None:
+        return open_pipeline("continuous-sign-recognition", recognizer, runtime, provider)
+    if model is None and pretrained.SPELLING not in pretrained.names():
+        raise ValueError(
+            "No model for sentences comes with this installation; give --model, or --recognizer and --translator."
+        )
+    return open_pipeline("sign-translation", pretrained.SPELLING if model is None else model, runtime, provider)
+
+
+def _open_pair(recognizer: str, translator: str, runtime: str, provider: str | None) -> Any:
     found = {runtime_of(one, runtime, provider) for one in (recognizer, translator)}
     if len(found) > 1:
         raise ValueError(
