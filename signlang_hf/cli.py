@@ -27,6 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Base = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the base of a video language model lies, if it cannot be had from the Hub under its name."
+    ),
+]
+
 # What cards of models measure, and how a table says it.
 _MEASURED = {
     "accuracy": "",
@@ -227,6 +234,7 @@ def recognize(
     webcam: Annotated[bool, typer.Option("--webcam", help="Recognise signs live, from a camera.")] = False,
     camera: Annotated[str, typer.Option(help="With --webcam: number of the camera, or a video in its place.")] = "0",
     no_window: Annotated[bool, typer.Option("--no-window", help="With --webcam: stay in the terminal.")] = False,
+    base: Base = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which sign each clip shows, or a camera sees. A clip that cannot be read is reported and skipped."""
@@ -235,7 +243,7 @@ def recognize(
     from .pipelines.clip_files import clip_files
 
     files = [file for source in sources or () for file in clip_files(source)]
-    pipe = load_pipeline(model, runtime, provider)
+    pipe = load_pipeline(model, runtime, provider, base)
     if mirror_margin is not None:
         pipe.model.config.mirror_margin = mirror_margin
     if webcam:
@@ -245,7 +253,7 @@ def recognize(
     for file in files:
         try:
             row: dict[str, Any] = {"file": file, "predictions": pipe(file, top_k=top_k)}
-        except (ValueError, OSError, ImportError) as error:
+        except (ValueError, OSError, ImportError, MemoryError) as error:
             failed += 1
             row = {"file": file, "error": str(error)}
             if not as_json:
@@ -291,6 +299,7 @@ def translate(
         typer.Option(help="How much the language model counts. Default: what training chose, if not 0, else 0.5."),
     ] = None,
     num_beams: Annotated[int | None, typer.Option(min=1, help="Beams of the translator.")] = None,
+    base: Base = None,
     runtime: Runtime = "auto",
     provider: Provider = None,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
@@ -307,7 +316,7 @@ def translate(
 
     options = {"beam_size": beam, "lm_weight": lm_weight, "num_beams": num_beams}
     options["language_model"] = None if language_model is None else str(language_model)
-    pipe = open_translation(model, recognizer, translator, runtime, provider)
+    pipe = open_translation(model, recognizer, translator, runtime, provider, base)
     formats = [suffix for suffix, wanted in ((".srt", srt), (".vtt", vtt)) if wanted]
     count = failed = 0
     for row in translate_files(
@@ -491,12 +500,16 @@ def push(
     print(push_to_hub(folder, repo_id, private=private, revision=revision))
 
 
-def load_pipeline(model: str | None = None, runtime: str = "auto", provider: str | None = None) -> Any:
+def load_pipeline(
+    model: str | None = None, runtime: str = "auto", provider: str | None = None, base: str | None = None
+) -> Any:
     """The recognition pipeline of a model folder, a Hub id or a bundled model's name; by default of the one that comes with the
     package. Raises ValueError in one sentence where it cannot be loaded."""
     from . import pretrained
 
-    return open_pipeline("sign-recognition", str(pretrained.path()) if model is None else model, runtime, provider)
+    return open_pipeline(
+        "sign-recognition", str(pretrained.path()) if model is None else model, runtime, provider, base
+    )
 
 
 def _watch(camera: str, pipe: Any, top_k: int, as_json: bool, no_window: bool) -> None:

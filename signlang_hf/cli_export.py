@@ -82,19 +82,28 @@ def runtime_of(model: str | None, runtime: str, provider: str | None) -> str:
     return runtime
 
 
-def open_pipeline(task: str, model: str, runtime: str = "auto", provider: str | None = None) -> Any:
+def open_pipeline(
+    task: str, model: str, runtime: str = "auto", provider: str | None = None, base: str | None = None
+) -> Any:
     """The pipeline of a model in torch or onnxruntime. Raises ValueError in one sentence where it cannot be loaded."""
     if runtime_of(model, runtime, provider) == "ort":
+        if base is not None:
+            raise ValueError("--base is of a video language model, which runs in torch.")
         from .export import load_ort_pipeline
 
         return load_ort_pipeline(task, model, provider or "cpu")
     from .pipelines.loading import load_pipeline
 
-    return load_pipeline(task, model)
+    return load_pipeline(task, model, base)
 
 
 def open_translation(
-    model: str | None, recognizer: str | None, translator: str | None, runtime: str, provider: str | None
+    model: str | None,
+    recognizer: str | None,
+    translator: str | None,
+    runtime: str,
+    provider: str | None,
+    base: str | None = None,
 ) -> Any:
     """The pipeline of ``signlang translate``: of one model for sentences, of a recogniser alone, or of a pair."""
     from . import pretrained
@@ -107,7 +116,7 @@ def open_translation(
         raise ValueError(
             "No model for sentences comes with this installation; give --model, or --recognizer and --translator."
         )
-    return open_pipeline("sign-translation", pretrained.SPELLING if model is None else model, runtime, provider)
+    return open_pipeline("sign-translation", pretrained.SPELLING if model is None else model, runtime, provider, base)
 
 
 def _open_pair(recognizer: str, translator: str, runtime: str, provider: str | None) -> Any:

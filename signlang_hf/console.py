@@ -26,7 +26,7 @@ class Commands(TyperGroup):
                 return super().invoke(ctx)
         except BrokenPipeError:  # ``signlang … | head``: click ends quietly
             raise
-        except (ValueError, OSError, ImportError) as error:
+        except (ValueError, OSError, ImportError, MemoryError) as error:
             say(str(error))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:

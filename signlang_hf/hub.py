@@ -75,7 +75,7 @@ class CardInfo:
         summary: a sentence or two on what the model is.
         labels: what it recognises.
         sign_languages: ISO 639-3 codes of the sign languages in the training data (``ase``, ``gsg`` …).
-        architecture, parameters: class name and number of parameters.
+        architecture, parameters: class name and number of parameters; ``base_model``: what an adapter adapts, by its Hub id.
         preprocessing: settings of the processor.
         datasets: what it was trained on.
         training: hyperparameters worth telling; ``command`` trains it again.
@@ -99,6 +99,7 @@ class CardInfo:
     sign_languages: Sequence[str] = ()
     architecture: str = ""
     parameters: int | None = None
+    base_model: str = ""
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     datasets: Sequence[TrainingData] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -137,7 +138,7 @@ class CardInfo:
         found["parameters"] = _parameters(folder)
         settings = next((_read_json(folder / name) for name in _PROCESSORS if (folder / name).is_file()), {})
         settings = settings.get("feature_extractor") or settings
-        found |= _of_sentences(settings) | _of_pictures(config)
+        found |= _of_sentences(settings) | _of_pictures(config) | _of_frames(config)
         settings = settings.get("recognizer", settings)
         found["preprocessing"] = {name: value for name, value in settings.items() if _is_telling(name, value)}
         return cls(**found | facts)
@@ -177,6 +178,17 @@ def _of_pictures(config: Mapping[str, Any]) -> dict[str, Any]:
         "task": "sign-keypoint-detection", "pipeline_tag": "keypoint-detection", "auto_class": "AutoModelForKeypointDetection",
         "summary": f"Finds {len(points)} points of a person in a picture, with a score for each.", "labels": points,
         "example": '"photo.jpg"', "example_input": '"photo.jpg"',
+    }  # fmt: skip
+
+
+def _of_frames(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the configuration says of a language model that sees frames; nothing of any other."""
+    if config.get("model_type") != "signlang_internvl":
+        return {}
+    base = config["base"]
+    return {
+        "summary": f"Answers with the sign that a video shows: a LoRA adapter for the video language model {base}, which it needs.",
+        "base_model": base, "example_input": '"clip.mp4"',
     }  # fmt: skip
 
 
@@ -286,6 +298,7 @@ def model_card(info: CardInfo) -> ModelCard:
         pipeline_tag=info.pipeline_tag,
         language=list(info.sign_languages) or None,
         datasets=[data.hub_id for data in info.datasets if data.hub_id] or None,
+        base_model=info.base_model or None,
         tags=["sign-language", "signlang_hf", info.task],
         **({"model_name": info.name, "eval_results": results} if results else {}),
     )

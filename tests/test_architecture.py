@@ -56,6 +56,7 @@ ONLY: dict[str, set[str]] = {"models/modeling": {"torch", "transformers"}}
 # Folder → what its files may import beyond ONLY: what transformers itself brings, and what an error message names.
 BEYOND: dict[str, set[str]] = {
     "models/detector": {"timm"},
+    "models/internvl": {"huggingface_hub", "peft", "safetensors"},
     "models/ensemble": {"huggingface_hub", "safetensors", "xgboost"},
     "models/translation": {"huggingface_hub"},
 }

@@ -34,7 +34,7 @@ for module, mapping in (("feature_extraction_auto", "FEATURE_EXTRACTOR_MAPPING")
 from transformers.pipelines import PIPELINE_REGISTRY
 import signlang_hf
 task, = (PIPELINE_REGISTRY.check_task("sign-recognition")[1],)
-assert task["impl"] is signlang_hf.SignRecognitionPipeline and task["pt"] == (transformers.AutoModelForVideoClassification,)
+assert task["impl"] is signlang_hf.SignRecognitionPipeline and task["pt"][0] is transformers.AutoModelForVideoClassification
 assert PIPELINE_REGISTRY.get_supported_tasks().count("sign-recognition") == 1
 print("all known once")
 """

@@ -25,7 +25,8 @@ from .folder_builder import FolderConfig, leave_out
 from .metadata import SPLIT_ALIASES, DatasetError, Fault
 
 PROMPT = "You are an expert sign-language recognition model. Identify the sign in the video and respond with exactly one word and nothing else."
-"""What a model is asked about a clip."""
+"""What a model is asked about a clip. The model's configuration says it once more: it travels to the Hub by itself, and a reader of data
+needs no model."""
 CLIPS = "clips.jsonl"
 VERSION = datasets.Version("1.0.0")
 _ORDER = ("train", "validation", "test")

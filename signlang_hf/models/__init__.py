@@ -6,6 +6,7 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModel,
     AutoModelForCTC,
+    AutoModelForImageTextToText,
     AutoModelForKeypointDetection,
     AutoModelForSeq2SeqLM,
     AutoModelForVideoClassification,
@@ -22,6 +23,7 @@ from .detector import (
     SignDetectorProcessor,
 )
 from .ensemble import SignEnsembleConfig, SignEnsembleForSignClassification, SignEnsembleProcessor
+from .internvl import SignInternVLConfig, SignInternVLForConditionalGeneration, SignInternVLProcessor
 from .keypoint import (
     SignBiLSTMConfig,
     SignBiLSTMForSignClassification,
@@ -50,7 +52,7 @@ from .translator import (
 # One row a family: configuration, encoder (None for a composite, whose members have their own), the Auto class of its task, the model
 # with a head for it, processor.
 _VIDEO, _CTC, _TEXT = AutoModelForVideoClassification, AutoModelForCTC, AutoModelForSeq2SeqLM
-_POINTS = AutoModelForKeypointDetection
+_POINTS, _WORDS = AutoModelForKeypointDetection, AutoModelForImageTextToText
 _FAMILIES = (
     (SignTransformerConfig, SignTransformerModel, _VIDEO, SignTransformerForSignClassification, SignKeypointProcessor),
     (SignConvConfig, SignConvModel, _VIDEO, SignConvForSignClassification, SignKeypointProcessor),
@@ -74,6 +76,7 @@ _FAMILIES = (
     ),
     (SignTranslationConfig, None, _TEXT, SignTranslationModel, SignTranslationProcessor),
     (SignDetectorConfig, SignDetectorModel, _POINTS, SignDetectorForKeypointDetection, SignDetectorProcessor),
+    (SignInternVLConfig, None, _WORDS, SignInternVLForConditionalGeneration, SignInternVLProcessor),
 )
 
 for _config, _encoder, _auto, _model, _processor in _FAMILIES:

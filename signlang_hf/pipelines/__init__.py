@@ -5,6 +5,7 @@ from typing import Any
 # First, and completely: our own modules below must never be imported while transformers' are half initialised.
 from transformers import (
     AutoModelForCTC,
+    AutoModelForImageTextToText,
     AutoModelForKeypointDetection,
     AutoModelForSeq2SeqLM,
     AutoModelForVideoClassification,
@@ -30,10 +31,22 @@ def _bundled(model: str | None) -> dict[str, Any] | None:
 
 # Task, its pipeline, what loads its model, and the bundled model that answers where none is named.
 _TASKS: tuple[tuple[str, Any, Any, str | None, str], ...] = (
-    ("sign-recognition", SignRecognitionPipeline, AutoModelForVideoClassification, pretrained.DEFAULT, "video"),
+    (
+        "sign-recognition",
+        SignRecognitionPipeline,
+        (AutoModelForVideoClassification, AutoModelForImageTextToText),
+        pretrained.DEFAULT,
+        "video",
+    ),
     ("continuous-sign-recognition", ContinuousSignRecognitionPipeline, AutoModelForCTC, pretrained.SENTENCES, "video"),
     ("gloss-translation", GlossTranslationPipeline, AutoModelForSeq2SeqLM, f"{pretrained.SPELLING}/translator", "text"),
-    ("sign-translation", SignTranslationPipeline, AutoModelForSeq2SeqLM, pretrained.SPELLING, "video"),
+    (
+        "sign-translation",
+        SignTranslationPipeline,
+        (AutoModelForSeq2SeqLM, AutoModelForImageTextToText),
+        pretrained.SPELLING,
+        "video",
+    ),
     (
         "sign-keypoint-detection",
         SignKeypointDetectionPipeline,

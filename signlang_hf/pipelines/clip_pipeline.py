@@ -41,7 +41,7 @@ class SignPipeline(Pipeline):
     arguments: ClassVar[tuple[str, ...]]
     """Call arguments that the pipeline knows."""
     needs: ClassVar[tuple[str, str]] = ("SignKeypointProcessor", "layout")
-    """Which processor goes with the model, for messages, and an attribute to know it by."""
+    """Which processor goes with the model, for messages, and an attribute to know it by; where a model knows better, its own ``needs``."""
     part: ClassVar[str] = "feature_extractor"
     """What transformers calls a processor of this kind."""
 
@@ -53,7 +53,7 @@ class SignPipeline(Pipeline):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name, attribute = self.needs
+        name, attribute = getattr(self.model, "needs", self.needs)
         found = getattr(self, self.part)
         if not hasattr(found, attribute):
             given = "none" if found is None else type(found).__name__

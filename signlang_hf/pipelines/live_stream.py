@@ -80,10 +80,14 @@ class LiveStream(ABC, Generic[Found]):
         rule: when signing starts and ends.
 
     Raises:
-        ValueError: the pose estimator sees no hands.
+        ValueError: the pose estimator sees no hands, or the model sees frames instead of landmarks.
     """
 
     def __init__(self, pipe: ClipPipeline, rule: SignRule) -> None:
+        if not hasattr(pipe.feature_extractor, "layout"):
+            raise ValueError(
+                "Live recognition finds signs by their landmarks; a video language model sees none. Give it whole clips."
+            )
         self.rule, self._pipe = rule, pipe
         layout = get_layout(pipe.estimator.layout)
         self._hands = [list(layout.parts[part]) for part in _HANDS if part in layout.parts]

@@ -9,6 +9,7 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModelForCTC,
+    AutoModelForImageTextToText,
     AutoModelForKeypointDetection,
     AutoModelForSeq2SeqLM,
     pipeline,
@@ -17,15 +18,20 @@ from transformers import (
 from ..models.loading import checked_folder, loaded
 
 
-def load_pipeline(task: str, model: str) -> Any:
+def load_pipeline(task: str, model: str, base: str | None = None) -> Any:
     """The pipeline of a model folder, a Hub id or a bundled model's name. transformers' own messages are off from then on.
+
+    Args:
+        task, model: which are to go together.
+        base: where the base of a video language model lies, if it cannot be had from the Hub under its own name.
 
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: it cannot be loaded, or is for another task; one sentence says why.
     """
     model = model_for(task, model)
-    return loaded(model, lambda: pipeline(task, model=model))
+    more = {} if base is None else {"model_kwargs": {"base": base}}
+    return loaded(model, lambda: pipeline(task, model=model, **more))
 
 
 def task_of(model: str, runtime: str = "torch") -> str:
@@ -47,9 +53,14 @@ def model_for(task: str, model: str, runtime: str = "torch") -> str:
     configurations that it knows. Errors as :func:`load_pipeline`."""
     model = checked_folder(model, runtime)
     found = task_of(model, runtime)
-    if found != task:
+    if found != task and not (task == "sign-translation" and _sees_frames(model)):
         raise ValueError(f"{model} is a model for {found}; give one for {task}.")
     return model
+
+
+def _sees_frames(model: str) -> bool:
+    """Whether it is a video language model, which recognises and translates."""
+    return type(loaded(model, lambda: AutoConfig.from_pretrained(model))) in AutoModelForImageTextToText._model_mapping
 
 
 def load_translation_pipeline(recognizer: str, translator: str) -> Any:

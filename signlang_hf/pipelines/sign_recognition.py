@@ -7,6 +7,9 @@ threshold. An answer ``unknown`` says how sure that is on the scale of log-odds,
 
 ``unknown`` gets 1 - P(known), which is more than one half, and the signs share the rest by their probabilities: an answer
 always sums to 1 over all labels, and its order is that of its scores.
+
+A video language model sees the frames themselves, and needs neither landmarks nor an estimator: its logits are the log-probabilities of
+the labels as its answers.
 """
 
 from __future__ import annotations
@@ -66,6 +69,18 @@ class SignRecognitionPipeline(ClipPipeline):
     task_name = "sign-recognition"
     arguments = ("top_k", "threshold", "mirror_margin", "return_embedding", "fps")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._label_ids = None
+        if self._sees_frames:
+            self.feature_extractor.use_base_of(self.model)
+            self._label_ids = self.feature_extractor.label_ids(self.model.config.labels)
+
+    @property
+    def _sees_frames(self) -> bool:
+        """Whether the model looks at frames instead of landmarks."""
+        return hasattr(self.model, "score_labels")
+
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         given = self._given(given, nullable=("threshold", "mirror_margin"))
         if given.get("top_k", 1) < 1:
@@ -107,6 +122,8 @@ class SignRecognitionPipeline(ClipPipeline):
         self, inputs: Any, fps: float | None = None, mirror_margin: float | str | None = _OF_THE_MODEL
     ) -> dict[str, torch.Tensor]:
         processor = self.feature_extractor
+        if self._sees_frames:
+            return {**processor(inputs), "person_seen": torch.tensor([True])}
         sequence = self.landmarks(inputs, fps)
         _warn_of_short(sequence)
         # Tensors all, because only they can be batched.
@@ -137,7 +154,10 @@ class SignRecognitionPipeline(ClipPipeline):
         return {**result, "person_seen": person_seen}
 
     def _read(self, inputs: dict[str, torch.Tensor], return_embedding: bool) -> dict[str, torch.Tensor]:
-        output = self.model(**inputs)
+        if self._sees_frames:
+            output = self.model.score_labels(label_ids=self._label_ids, **inputs)
+        else:
+            output = self.model(**inputs)
         result = {"logits": output.logits}
         if return_embedding:
             embedding = getattr(output, "embedding", None)

@@ -45,6 +45,14 @@ class SignTranslationPipeline(ClipPipeline, ChunkPipeline):
     arguments = (*DECODING, *GENERATION, "fps")
     needs = ("SignTranslationProcessor", "translator")
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> SignTranslationPipeline:
+        """A model that sees frames itself is asked for the sentence at once."""
+        if cls is SignTranslationPipeline and hasattr(kwargs.get("model", args[0] if args else None), "score_labels"):
+            from .video_translation import VideoTranslationPipeline
+
+            return super().__new__(VideoTranslationPipeline)
+        return super().__new__(cls)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for member in ("recognizer", "translator"):
