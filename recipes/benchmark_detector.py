@@ -7,7 +7,9 @@
 **speed** is milliseconds a frame from a decoded frame to its landmarks: what is done to the picture, the network, and from heatmaps to
 smoothed points. MediaPipe runs without its face mesh, which the detector does not find either. A detector looks at several frames at
 once, and frame by frame as with a camera. Weights are random: speed does not depend on them, and tracking, which with them would follow
-nobody, is off (it adds one look in 50 frames); both hands are looked at again in every frame where a detector does that (``+hands``). Each number of threads is a process of its own that is kept to as many processor cores,
+nobody, is off (it adds one look in 50 frames). Not so where a detector looks at the hands again (``+hands``): how often it does depends on what it
+finds, so that is measured with the trained detector of ``--trained``, by default the one that comes with the package, and with tracking, as users get it.
+Each number of threads is a process of its own that is kept to as many processor cores,
 because MediaPipe does not ask how many it may use. All take turns in every round, so that whatever else the machine does hits all alike.
 
 **training** is a step of AdamW on random pictures that are there already, forward and backward, in a process of its own a model. Memory is
@@ -62,25 +64,36 @@ def make_config(detector: str) -> Any:
     return SignDetectorConfig(backbone=backbone, image_size=int(size), deconv_width=WIDTHS.get(backbone, 256))
 
 
-def make_hands_config() -> Any:
-    """As in ``recipes/configs/detector_hands.yaml``."""
-    from signlang_hf.landmarks import get_layout
-    from signlang_hf.models.detector import SignDetectorConfig
-    from signlang_hf.models.detector.processing_hands import LAYOUT
+def trained_folder(detector: str, folder: str | None) -> Path:
+    """The folder of a trained detector with one of hands, checked to be of that backbone and size; None: the packaged one.
 
-    points = get_layout(LAYOUT).points
-    return SignDetectorConfig(keypoints=points, backbone="dla46_c", image_size=64, output_stride=2, deconv_width=64)
+    Raises:
+        ValueError: it is another one, or has no detector of hands.
+    """
+    from signlang_hf import pretrained
+    from signlang_hf.models.detector import SignDetectorConfig
+    from signlang_hf.models.detector.processing_hands import FOLDER
+
+    place = Path(pretrained.path(pretrained.DETECTOR) if folder is None else folder)
+    wanted, found = make_config(detector), SignDetectorConfig.from_pretrained(place)
+    if (found.backbone, found.image_size) != (wanted.backbone, wanted.image_size):
+        raise ValueError(
+            f"{detector} is measured with trained weights, but {place} is {found.backbone} at {found.image_size} px; name another with "
+            "--trained."
+        )
+    if not (place / FOLDER / "config.json").is_file():
+        raise ValueError(f"{place} has no detector of hands; name another with --trained.")
+    return place
 
 
 # ------------------------------------------------------------------------------------------------------------------- speed
 
 
-def contenders(detectors: list[str], folder: Path) -> dict[str, Callable[[Any], None]]:
-    """Name → finds landmarks in a :class:`~signlang_hf.video.Video`. Models are written to ``folder``."""
+def contenders(detectors: list[str], folder: Path, trained: str | None = None) -> dict[str, Callable[[Any], None]]:
+    """Name → finds landmarks in a :class:`~signlang_hf.video.Video`. Models of random weights are written to ``folder``."""
     import torch
 
     from signlang_hf.models.detector import SignDetectorForKeypointDetection, SignDetectorProcessor
-    from signlang_hf.models.detector.processing_hands import FOLDER, LAYOUT
     from signlang_hf.pose import HeatmapEstimator, MediaPipeEstimator, PoseEstimator
 
     def by_frame(estimator: PoseEstimator) -> Callable[[Any], None]:
@@ -93,16 +106,15 @@ def contenders(detectors: list[str], folder: Path) -> dict[str, Callable[[Any], 
 
     found: dict[str, Callable[[Any], None]] = {HOLISTIC: by_frame(MediaPipeEstimator("solutions"))}
     for detector in detectors:
-        torch.manual_seed(0)
-        config = make_config(detector)
-        place = folder / detector.replace(":", "-")
-        SignDetectorForKeypointDetection(config).save_pretrained(place)
-        SignDetectorProcessor.for_model(config).save_pretrained(place)
         if detector.endswith(TWICE):
-            hands = make_hands_config()
-            SignDetectorForKeypointDetection(hands).save_pretrained(place / FOLDER)
-            SignDetectorProcessor.for_model(hands, layout=LAYOUT).save_pretrained(place / FOLDER)
-        estimator = HeatmapEstimator(place, device="cpu", confidence=0.0, track=False)
+            estimator = HeatmapEstimator(trained_folder(detector, trained), device="cpu")
+        else:
+            torch.manual_seed(0)
+            config = make_config(detector)
+            place = folder / detector.replace(":", "-")
+            SignDetectorForKeypointDetection(config).save_pretrained(place)
+            SignDetectorProcessor.for_model(config).save_pretrained(place)
+            estimator = HeatmapEstimator(place, device="cpu", confidence=0.0, track=False)
         found[called(detector)] = estimator.estimate
         found[called(detector) + LIVE] = by_frame(estimator)
     return found
@@ -121,7 +133,7 @@ def serve(given: dict[str, Any]) -> None:
     video = read_video(given["clip"])
     video = Video(video.frames[: given["frames"]], video.timestamps[: given["frames"]], video.fps)
     with tempfile.TemporaryDirectory(prefix="signlang-speed-") as folder:
-        actions = contenders(given["detectors"], Path(folder))
+        actions = contenders(given["detectors"], Path(folder), given["trained"])
         known = {"names": list(actions), "frames": len(video), "size": video.size}
         print(json.dumps(known), file=answers, flush=True)
         for line in sys.stdin:
@@ -170,7 +182,9 @@ def ask(process: subprocess.Popen[str], question: str | None = None) -> Any:
 def frame_times(options: argparse.Namespace) -> tuple[dict[tuple[str, int], np.ndarray], str]:
     """(contender, threads) → milliseconds a frame, (rounds,); and what the clip is. The first round is not counted."""
     cores = sorted(os.sched_getaffinity(0))
-    shared = {"clip": str(options.clip), "frames": options.frames, "detectors": options.detectors}
+    shared = {
+        "clip": str(options.clip), "frames": options.frames, "detectors": options.detectors, "trained": options.trained
+    }  # fmt: skip
     found: dict[tuple[str, int], list[float]] = {}
     with ExitStack() as stack:
         servers = {
@@ -302,6 +316,9 @@ def main(arguments: list[str] | None = None) -> list[ResultRow]:
         nargs="+",
         default=list(DETECTORS),
         help=f"backbone:pixels, with {TWICE} behind it for a second look at the hands",
+    )
+    parser.add_argument(
+        "--trained", help=f"folder of the trained detector that {TWICE} is measured with; default: the packaged one"
     )
     parser.add_argument("--training_detectors", nargs="+", default=["resnet18:512", "mobilenet_v3_small:512"])
     parser.add_argument("--batch_size", type=int, default=16)

@@ -6,7 +6,10 @@ Design decisions:
   ``track=False`` a clip gives the same landmarks frame by frame and at once.
 * Every clip starts with a look at its whole first picture, so it gives the same landmarks first, last, or alone.
 * A point below the ``confidence`` threshold is missing, not a guess with a low score.
-* A detector that has one of hands beside it (:mod:`signlang_hf.models.detector.processing_hands`) looks at the hands again.
+* A detector that has one of hands beside it looks at the hands again: with ``track=False`` in every frame for itself
+  (:mod:`signlang_hf.models.detector.processing_hands`), else with what the frames around it say
+  (:mod:`signlang_hf.models.detector.processing_hands_film`). The crop follows the first look, whose scores are of one kind.
+* On a CPU the networks' pictures lie in memory with their colours innermost, which takes them less time.
 * The detector sees no depth: z is 0, as in all two-dimensional sources.
 """
 
@@ -41,8 +44,9 @@ class HeatmapEstimator(PoseEstimator):
         confidence: threshold in [0, 1]; a point below it is missing. Default: the one that the processor was saved with, or 0.3
             where that gives all points.
         smooth: take the trembling out of the points with a :class:`~signlang_hf.pose.smoothing.OneEuroFilter`.
-        track: look closer at the part of the picture in which the signer was last.
-        hands: look at the hands again where the model comes with a detector of hands. It costs about half as much as the first look.
+        track: look closer at the part of the picture in which the signer was last, and at their hands where they are in the frames around.
+        hands: look at the hands again where the model comes with a detector of hands. It costs less than the first look,
+            and more than it without ``track``.
 
     Raises:
         FileNotFoundError: there is no such model folder.
@@ -78,6 +82,7 @@ class HeatmapEstimator(PoseEstimator):
         self._device = _device(device)
         self._model: Any = None
         self._second_look: Any = None
+        self._follower: Any = None
         self._crop = PersonCrop(get_layout(self.layout))
         self._filter = OneEuroFilter(**_SMOOTHING)
 
@@ -88,8 +93,13 @@ class HeatmapEstimator(PoseEstimator):
 
     def reset(self) -> None:
         if self._model is None:
+            from ..models.detector import HandFollower
+
             self._model = self._load()
             self._second_look = self._load_hands()
+            self._follower = None if self._second_look is None else HandFollower(self._second_look)
+        if self._follower is not None:
+            self._follower.reset()
         self._crop.reset()
         self._filter.reset()
 
@@ -103,6 +113,7 @@ class HeatmapEstimator(PoseEstimator):
         for start in range(0, len(frames), self.chunk):
             part, clock = frames[start : start + self.chunk], timestamps[start : start + self.chunk].tolist()
             points, scores = self._look(part, clock) if self.track else self._network(part, None)
+            points, scores = self._seen(*self._hands_again(part, points, scores, clock))
             size = np.array([part.shape[2], part.shape[1]])
             for place, score, seconds in zip(points, scores, clock):
                 if self.smooth:
@@ -112,7 +123,7 @@ class HeatmapEstimator(PoseEstimator):
         return found
 
     def close(self) -> None:
-        self._model = self._second_look = None
+        self._model = self._second_look = self._follower = None
 
     def _look(self, frames: np.ndarray, clock: list[float]) -> tuple[np.ndarray, np.ndarray]:
         """:meth:`_network` on the part of the picture where the signer is."""
@@ -120,7 +131,7 @@ class HeatmapEstimator(PoseEstimator):
         first: list[tuple[np.ndarray, np.ndarray]] = []
         if self._crop.due(clock[0]):
             first = [self._network(frames[:1], None)]
-            self._crop.start(*first[0], size, clock[0])
+            self._crop.start(*self._seen(*first[0]), size, clock[0])
         box = self._crop.box
         if box is None:  # the first frame is done
             rest = frames[len(first) :]
@@ -128,15 +139,16 @@ class HeatmapEstimator(PoseEstimator):
             points, scores = (np.concatenate(arrays) for arrays in zip(*parts))
         else:
             points, scores = self._network(frames, box)
-            if self._crop.lost(scores):
+            sure = self._seen(points, scores)[1]
+            if self._crop.lost(sure):
                 whole = self._network(frames, None)
-                if whole[1].mean() > scores.mean():
+                if self._seen(*whole)[1].mean() > sure.mean():
                     points, scores = whole
-        self._crop.follow(points, scores, clock[-1])
+        self._crop.follow(*self._seen(points, scores), clock[-1])
         return points, scores
 
     def _network(self, frames: np.ndarray, box: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Points (t, K, 2) in pixels and scores (t, K) float32 in a part of the picture; NaN and 0 where not seen."""
+        """Points (t, K, 2) in pixels, and scores (t, K) float32, of the first look at a part of the picture."""
         import torch
 
         points, scores = [], []
@@ -148,14 +160,26 @@ class HeatmapEstimator(PoseEstimator):
                 outputs = self._model(pixel_values=batch["pixel_values"].to(self._device))
             found = self._processor.post_process_keypoint_detection(outputs, batch["crops"], threshold=0.0)
             place, score = (np.stack([one[name] for one in found]) for name in ("keypoints", "scores"))
-            if self._second_look is not None:
-                place, score = self._second_look(part, place, score, self.confidence)
             points.append(place.astype(np.float64))
             scores.append(score.astype(np.float32))
-        place, score = np.concatenate(points), np.concatenate(scores)
-        missing = ~(np.isfinite(place).all(axis=2) & (score >= self.confidence) & (score > 0))
-        place[missing], score[missing] = np.nan, 0.0
-        return place, score
+        return np.concatenate(points), np.concatenate(scores)
+
+    def _hands_again(
+        self, frames: np.ndarray, points: np.ndarray, scores: np.ndarray, clock: list[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points and scores with those of the second look."""
+        if self._second_look is None:
+            return points, scores
+        if self.track:
+            points, scores = self._follower(frames, points, scores, clock, self.confidence)
+        else:
+            points, scores = self._second_look(frames, points, scores, self.confidence)
+        return points.astype(np.float64), scores
+
+    def _seen(self, points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points and scores, NaN and 0 where a point is not seen."""
+        missing = ~(np.isfinite(points).all(axis=2) & (scores >= self.confidence) & (scores > 0))
+        return np.where(missing[..., None], np.nan, points), np.where(missing, np.float32(0), scores)
 
     def _load(self) -> Any:
         import torch
@@ -166,7 +190,7 @@ class HeatmapEstimator(PoseEstimator):
         def load() -> Any:
             return SignDetectorForKeypointDetection.from_pretrained(self._folder, dtype=torch.float32)
 
-        return loaded(self._folder, load).eval().to(self._device)
+        return self._placed(loaded(self._folder, load).eval())
 
     def _load_hands(self) -> Any:
         """The detector of hands beside the model; None where there is none or none is wanted."""
@@ -178,7 +202,16 @@ class HeatmapEstimator(PoseEstimator):
         if not self.hands:
             return None
         hands = loaded(self._folder, lambda: HandDetector.beside(self._folder, self.layout, dtype=torch.float32))
-        return hands and hands.to(self._device)
+        if hands is not None:
+            self._placed(hands.model)
+        return hands
+
+    def _placed(self, model: Any) -> Any:
+        """A model on the device."""
+        import torch
+
+        model = model.to(self._device)
+        return model.to(memory_format=torch.channels_last) if self._device.type == "cpu" else model
 
 
 def _find(model: str | os.PathLike[str] | None, runtime: str) -> str:

@@ -15,7 +15,7 @@ from transformers import pipeline
 from signlang_hf import load_landmarks, pretrained
 from signlang_hf.landmarks import get_layout
 from signlang_hf.pose import HeatmapEstimator, estimate_video, extract_folder
-from signlang_hf.video import VideoWarning, write_video
+from signlang_hf.video import VideoWarning, read_video, write_video
 
 LAYOUT = get_layout("signlang-64")
 LEFT, RIGHT = LAYOUT.indices(["left_shoulder", "right_shoulder"])
@@ -188,6 +188,78 @@ def test_live_frames_move_the_crop_one_by_one(folder):
     found = np.stack([estimator.detect(frame, t / 25).data for t, frame in enumerate(frames)])
     assert network.batches == [1] * 25
     np.testing.assert_allclose(found, estimator.estimate(frames).data, atol=0.004)
+
+
+# -------------------------------------------------------------------------------------------------------------------- hands
+
+HANDS = [*LAYOUT.parts["left_hand"], *LAYOUT.parts["right_hand"]]
+BODY = [index for index in range(64) if index not in HANDS]
+
+
+@pytest.fixture(scope="module")
+def two_looks(tmp_path_factory):
+    """A detector with one of hands beside it."""
+    folder = save_tiny_detector(tmp_path_factory.mktemp("detector") / "two")
+    save_tiny_detector(folder / "hands", layout="right-hand-21")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return np.random.default_rng(4).integers(0, 255, (19, 45, 80, 3), np.uint8)
+
+
+@pytest.mark.parametrize("track", [True, False])
+def test_hands_are_looked_at_again_and_the_rest_stays(two_looks, noise, track):
+    options = {"confidence": 0.0, "smooth": False, "track": track}
+    twice = HeatmapEstimator(two_looks, **options).estimate(noise)
+    once = HeatmapEstimator(two_looks, hands=False, **options).estimate(noise)
+    np.testing.assert_array_equal(twice.data[:, BODY], once.data[:, BODY])
+    assert np.nanmax(np.abs(twice.data - once.data)[:, HANDS]) > 0.02
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3}])
+def test_a_clip_with_hands_gives_the_same_first_last_or_alone(two_looks, noise, options):
+    estimator = HeatmapEstimator(two_looks, confidence=0.0, smooth=False, **options)
+    alone = estimator.estimate(noise)
+    estimator.estimate(noise[::-1])
+    np.testing.assert_array_equal(estimator.estimate(noise).data, alone.data)
+    # What is within frames that come together stays within them: a clip may be cut off between them.
+    np.testing.assert_allclose(estimator.estimate(noise[:16]).data, alone.data[:16], atol=1e-5)
+    same(HeatmapEstimator(two_looks, confidence=0.0, smooth=False).estimate(noise), alone)
+
+
+def test_hands_frame_by_frame_and_in_batches_agree_without_tracking(two_looks, noise):
+    estimator = HeatmapEstimator(two_looks, confidence=0.0, smooth=False, track=False, batch_size=4)
+    whole = estimator.estimate(noise)
+    estimator.reset()
+    found = [estimator.detect(frame, seconds) for frame, seconds in zip(noise, whole.timestamps)]
+    same(whole, estimator.sequence(found, whole.timestamps, (80, 45)), atol=1e-4)
+
+
+def test_a_film_takes_fewer_looks_at_hands_than_its_pictures_and_finds_the_same(signlang_data):
+    """The packaged detector on somebody it has not seen: where three looks at every frame are sure of a hand, so is the film, and there."""
+    if "detector" not in pretrained.names():
+        pytest.skip("the weights are not in this checkout")
+    video = read_video(signlang_data / "clips" / "isl_are_you_free_today.mp4")
+    size = np.array([video.frames.shape[2], video.frames.shape[1]])
+    with HeatmapEstimator(confidence=0.0, smooth=False, device="cpu") as estimator:
+        estimator.reset()
+        hands, looks = estimator._second_look, []
+        look = hands.look
+        hands.look = lambda pictures, squares: looks.append(len(squares)) or look(pictures, squares)
+        film = estimator.estimate(video)
+        first = HeatmapEstimator(confidence=0.0, smooth=False, device="cpu", hands=False).estimate(video)
+        in_film = sum(looks)
+        looks.clear()
+        points, scores = hands(list(video.frames), first.data[..., :2] * size, first.visibility)
+    assert sum(looks) == 6 * len(video) and in_film < 0.6 * sum(looks)
+    for hand in (HANDS[:21], HANDS[21:]):
+        sure = scores[:, hand].mean(axis=1) > 0.35
+        side = np.ptp(points[sure][:, hand], axis=1).max(axis=1)
+        away = np.linalg.norm(film.data[sure][:, hand, :2] * size - points[sure][:, hand], axis=2) / side[:, None]
+        assert sure.sum() > 10 and (np.median(away, axis=1) < 0.25).mean() > 0.85  # the same hand in the same place
+        assert film.visibility[:, hand].mean() > 0.95 * scores[:, hand].mean()
 
 
 def test_smoothing_takes_the_trembling_out(folder):

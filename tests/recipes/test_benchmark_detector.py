@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_detector import save_tiny_detector
 from tiny_signs import ROOT, load_recipe
 
+from signlang_hf import pretrained
 from signlang_hf.pose.mediapipe import has_solutions
 from signlang_hf.training.results import load_results
 from signlang_hf.video import write_video
@@ -34,11 +36,15 @@ def clip(tmp_path_factory):
     importlib.util.find_spec("mediapipe") is None or not has_solutions(), reason="there is no MediaPipe Holistic here"
 )
 def test_all_take_turns_on_the_clip(recipe, clip, tmp_path, capsys):
+    trained = save_tiny_detector(tmp_path / "trained")
+    save_tiny_detector(trained / "hands", layout="right-hand-21")
     words = ["--what", "speed", "--clip", str(clip), "--frames", "3", "--rounds", "2", "--threads", "1"]
-    rows = recipe.main([*words, "--detectors", TINY, "--results", str(tmp_path)])
+    words += ["--trained", str(trained)]
+    rows = recipe.main([*words, "--detectors", TINY, f"{TINY}+hands", "--results", str(tmp_path)])
     saved = {(row.model, row.metric): row for row in load_results("detector-speed", folder=tmp_path)}
-    assert [row.key for row in rows] == [row.key for row in saved.values()] and len(rows) == 6
-    names = ("MediaPipe Holistic", "test_resnet at 64 px", "test_resnet at 64 px, frame by frame")
+    assert [row.key for row in rows] == [row.key for row in saved.values()] and len(rows) == 10
+    names = ["MediaPipe Holistic", "test_resnet at 64 px", "test_resnet at 64 px, frame by frame"]
+    names += ["test_resnet at 64 px and hands again", "test_resnet at 64 px and hands again, frame by frame"]
     for name in names:
         ms, rate = saved[name, "frame_ms"], saved[name, "frames_per_second"]
         assert rate.value == pytest.approx(1e3 / ms.value) and ms.n == 2
@@ -64,6 +70,20 @@ def test_rows_compare_equal_numbers_of_threads(recipe):
     assert rows["b at 256 px", "the clip, 1 thread", "frame_ms"].ratio == 0.5
     against = rows["MediaPipe Holistic", "the clip, 1 thread", "frame_ms"]
     assert against.against == "a at 256 px in the same rounds" and against.ratio == 0.5
+
+
+def test_hands_are_measured_with_trained_weights(recipe, tmp_path):
+    alone = save_tiny_detector(tmp_path / "alone")
+    with pytest.raises(ValueError, match=r"alone has no detector of hands; name another with --trained"):
+        recipe.trained_folder(f"{TINY}+hands", str(alone))
+    with pytest.raises(
+        ValueError, match=r"resnet18:256\+hands is measured with trained weights, but .* is test_resnet at 64 px"
+    ):
+        recipe.trained_folder("resnet18:256+hands", str(alone))
+    save_tiny_detector(alone / "hands", layout="right-hand-21")
+    assert recipe.trained_folder(f"{TINY}+hands", str(alone)) == alone
+    if pretrained.DETECTOR in pretrained.names():  # what the published row is of
+        assert recipe.trained_folder(recipe.DETECTORS[-1], None) == pretrained.path(pretrained.DETECTOR)
 
 
 def test_training_is_measured(recipe):

@@ -10,12 +10,14 @@ from .modeling_detector import (
 )
 from .processing_detector import SignDetectorProcessor
 from .processing_hands import HandDetector
+from .processing_hands_film import HandFollower
 from .processing_heatmaps import DECODINGS, decode_heatmaps, decode_simcc
 
 __all__ = [
     "DECODINGS",
     "KEYPOINTS",
     "HandDetector",
+    "HandFollower",
     "SignDetectorConfig",
     "SignDetectorForKeypointDetection",
     "SignDetectorModel",

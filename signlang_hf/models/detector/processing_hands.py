@@ -11,13 +11,14 @@ Design decisions:
   no such folder, there is no second look.
 * The square comes from the person as well as from the hand's points: the first look is right about where a forearm points long before it is
   right about fingers, above all with people unlike those it has learned from. Where hand and forearm disagree, the surer one weighs more. What
-  is found in the square says better where to look, so a hand is looked at more than once.
+  is found in the square says better where to look, so a hand is looked at more than once. In film the frames around it say so, too, and it
+  takes fewer looks (:mod:`~signlang_hf.models.detector.processing_hands_film`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ class HandDetector:
         if any(point not in known.index for point in ours):
             raise ValueError(f"The layout '{layout}' has no hands to look at again.")
         self.model, self.processor = model, processor
-        self._hands = {
+        # Positions of a hand's points among those of the layout.
+        self.hands = {
             side: known.indices(point.replace("right_", f"{side}_", 1) for point in ours) for side in ("left", "right")
         }
         self._shoulders = [known.index[f"{side}_shoulder"] for side in ("left", "right")]
@@ -110,42 +112,62 @@ class HandDetector:
         """
         points, scores = np.array(points, np.float32), np.array(scores, np.float32)
         for number in range(_ROUNDS):
-            self._look(pictures, points, scores, threshold, first=number == 0)
+            squares = self.squares(points, scores, threshold, first=number == 0)
+            found, sure = self.look(pictures, squares)
+            for (row, side), where, score in zip(squares, found, sure):
+                points[row, self.hands[side]], scores[row, self.hands[side]] = where, score
         return points, scores
 
-    def _look(
-        self, pictures: Sequence[np.ndarray], points: np.ndarray, scores: np.ndarray, threshold: float, first: bool
-    ) -> None:
-        """Find the hands' points once and put them into ``points`` and ``scores``."""
-        places, seen, boxes = [], [], []
-        for number, picture in enumerate(pictures):
-            for side in self._hands:
-                box = self._box(points[number], scores[number], side, threshold, first)
-                if box is None:
-                    continue
-                mirrored = side == "left"
-                if mirrored:
-                    width = picture.shape[1]
-                    box = np.array([width - box[2], box[1], width - box[0], box[3]])
-                places.append((number, side))
-                seen.append(picture[:, ::-1] if mirrored else picture)
-                boxes.append(box)
-        if not places:
-            return
+    def squares(
+        self, points: np.ndarray, scores: np.ndarray, threshold: float = 0.0, *, first: bool
+    ) -> dict[tuple[int, str], np.ndarray]:
+        """(number of the picture, side) → (4,) x0, y0, x1, y1 of the square to look at, where there is a hand.
+
+        Args:
+            points: (N, K, 2) pixels.
+            scores: (N, K) their scores.
+            threshold: score from which a point counts.
+            first: the points are those of the first look; otherwise they were found in a square.
+        """
+        found = {}
+        for row in range(len(points)):
+            for side in self.hands:
+                square = self._square(points[row], scores[row], side, threshold, first)
+                if square is not None:
+                    found[row, side] = square
+        return found
+
+    def look(
+        self, pictures: Sequence[np.ndarray], squares: Mapping[tuple[int, str], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n, 21, 2) in pixels of their pictures and scores (n, 21), float32, of the hands in n squares."""
+        if not squares:
+            return np.empty((0, len(self.hands["left"]), 2), np.float32), np.empty(
+                (0, len(self.hands["left"])), np.float32
+            )
+        seen, boxes = [], []
+        for (row, side), box in squares.items():
+            picture = pictures[row]
+            if side == "left":
+                picture, width = picture[:, ::-1], picture.shape[1]
+                box = np.array([width - box[2], box[1], width - box[0], box[3]])
+            seen.append(picture)
+            boxes.append(box)
         batch = self.processor(seen, boxes=np.array(boxes), return_tensors="pt")
         with torch.inference_mode():
             outputs = self.model(pixel_values=batch["pixel_values"].to(self.model.device))
         found = self.processor.post_process_keypoint_detection(outputs, batch["crops"], threshold=0.0)
-        for (number, side), picture, one in zip(places, seen, found):
-            hand, where = self._hands[side], one["keypoints"]
-            points[number, hand] = [picture.shape[1], 0] + where * [-1, 1] if side == "left" else where
-            scores[number, hand] = one["scores"]
+        points = [
+            [picture.shape[1], 0] + one["keypoints"] * [-1, 1] if side == "left" else one["keypoints"]
+            for (_, side), picture, one in zip(squares, seen, found)
+        ]
+        return np.stack(points).astype(np.float32), np.stack([one["scores"] for one in found])
 
-    def _box(
+    def _square(
         self, points: np.ndarray, scores: np.ndarray, side: str, threshold: float, first: bool
     ) -> np.ndarray | None:
         """(4,) x0, y0, x1, y1 of the square to look at; None where there is no hand."""
-        hand = self._hands[side]
+        hand = self.hands[side]
         sure = np.isfinite(points).all(axis=1) & (scores >= threshold) & (scores > 0)
         held = points[hand][sure[hand]]
         if len(held) < _FEWEST:
