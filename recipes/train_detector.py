@@ -44,7 +44,8 @@ def main(argv: list[str] | None = None) -> RunResult:
 
     # Card, and the Hub
     if result.trainer.is_world_process_zero():
-        rows = detector_rows(result, "test", command, seeds=(args.seed,)) if result.metrics else []
+        shown = f"{len(splits['train'])} pictures learned by heart" if data_args.overfit else "test"
+        rows = detector_rows(result, shown, command, seeds=(args.seed,)) if result.metrics else []
         if rows:
             show_result(result)
             if data_args.benchmark:

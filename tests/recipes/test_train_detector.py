@@ -221,13 +221,15 @@ def test_rows_are_told_apart_by_their_points(tmp_path):
     assert np.isnan(hidden).all() and not other[0]["visible"][NAMES.index("nose")]
 
 
-def test_a_benchmark_is_written_with_its_command(tiny_pictures, tmp_path, monkeypatch):
+@pytest.mark.parametrize("overfit, split, count", ((0, "test", 6), (4, "4 pictures learned by heart", 4)))
+def test_a_benchmark_is_written_with_its_command(tiny_pictures, tmp_path, monkeypatch, overfit, split, count):
     monkeypatch.chdir(tmp_path)
-    result = tiny_pictures.train(tmp_path / "run", benchmark="detector-synthetic", num_train_epochs=1)
+    result = tiny_pictures.train(tmp_path / "run", benchmark="detector-synthetic", num_train_epochs=1, overfit=overfit)
     rows = {row.metric: row for row in load_results("detector-synthetic", folder=tmp_path / "hub_cards/results")}
     assert rows["pck@0.05-hands"].value == result.metrics["pck@0.05-hands"]
     assert rows["pck@0.05"].command.startswith("accelerate launch recipes/train_detector.py")
-    assert rows["pck@0.05"].model == "mobilenetv3_small_100, 64 px" and rows["pck@0.05"].n == 6
+    assert rows["pck@0.05"].model == "mobilenetv3_small_100, 64 px"
+    assert (rows["pck@0.05"].split, rows["pck@0.05"].n) == (split, count)
 
 
 @pytest.mark.parametrize(
