@@ -158,11 +158,18 @@ def test_two_models_of_different_tasks_are_not_compared(tiny, rows):
         compare(str(tiny.source("ctc")), str(tiny.export("transformer")), rows)
 
 
-def test_times_are_taken_by_turns():
-    import time
+def test_times_are_taken_by_turns(monkeypatch):
+    from signlang_hf.export import comparing
 
-    order = []
-    ratio = interleaved_ratio(
-        lambda: (order.append(1), time.sleep(0.02)), lambda: (order.append(2), time.sleep(0.004)), runs=3, warmup=1
-    )
-    assert order == [1, 2] * 4 and 2 < ratio < 7
+    clock, order = [0.0], []
+    monkeypatch.setattr(comparing.time, "perf_counter", lambda: clock[0])
+
+    def taking(seconds, name):
+        def run():
+            order.append(name)
+            clock[0] += seconds * (10 if len(order) < 3 else 1)  # the first of each is not counted
+
+        return run
+
+    assert interleaved_ratio(taking(0.5, 1), taking(0.125, 2), runs=3, warmup=1) == pytest.approx(4)
+    assert order == [1, 2] * 4
