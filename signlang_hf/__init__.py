@@ -14,6 +14,14 @@ from . import pretrained, registration
 if TYPE_CHECKING:
     from .data import list_datasets, load_dataset
     from .explain import GradCAMExplainer, IntegratedGradientsExplainer
+    from .export import (
+        ORTModelForSignClassification,
+        ORTModelForSignCTC,
+        ORTModelForSignKeypoints,
+        ORTModelForSignTranslation,
+        ORTModelForSignTranslator,
+        export_model,
+    )
     from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
     from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
     from .models.detector import (
@@ -67,6 +75,14 @@ _HOME = {
     "pose": ("estimate_video",),
     "data": ("list_datasets", "load_dataset"),
     "explain": ("GradCAMExplainer", "IntegratedGradientsExplainer"),
+    "export": (
+        "ORTModelForSignCTC",
+        "ORTModelForSignClassification",
+        "ORTModelForSignKeypoints",
+        "ORTModelForSignTranslation",
+        "ORTModelForSignTranslator",
+        "export_model",
+    ),
     "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
     "models.detector": (
         "SignDetectorConfig",
@@ -120,6 +136,11 @@ __all__ = [
     "Layout",
     "LiveRecognizer",
     "LiveSentences",
+    "ORTModelForSignCTC",
+    "ORTModelForSignClassification",
+    "ORTModelForSignKeypoints",
+    "ORTModelForSignTranslation",
+    "ORTModelForSignTranslator",
     "SignBiLSTMConfig",
     "SignBiLSTMForSignClassification",
     "SignBiLSTMModel",
@@ -158,6 +179,7 @@ __all__ = [
     "SignTranslatorProcessor",
     "__version__",
     "estimate_video",
+    "export_model",
     "get_layout",
     "list_datasets",
     "list_layouts",

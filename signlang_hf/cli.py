@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from . import __version__
+from .cli_export import Provider, Runtime, export, heatmap_estimator, open_pipeline, open_translation, runtime_of
 from .cli_wlasl import wlasl
 from .console import AsJson, Commands, output, say
 
@@ -42,6 +43,7 @@ _MEASURED = {
     "pck@0.1-body": " of body points within a tenth of the torso",
 }
 app.add_typer(wlasl, name="wlasl")
+app.command()(export)
 
 
 def main() -> None:
@@ -78,18 +80,25 @@ def extract(
         str | None, typer.Option(help="With heatmap: model folder, Hub id or a name from signlang models.")
     ] = None,
     device: Annotated[str, typer.Option(help="With heatmap: auto, cpu, cuda or mps.")] = "auto",
+    runtime: Runtime = "auto",
+    provider: Provider = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped.")] = True,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if a video failed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the landmarks in every video of a folder; running it again goes on where it stopped."""
     mediapipe = {"face": face, "world": world, "backend": backend}
-    heatmap = {"model": model} | ({} if device == "auto" else {"device": device})
     if estimator == "heatmap" and mediapipe != {"face": False, "world": False, "backend": "auto"}:
         raise typer.BadParameter("--face, --world and --backend are MediaPipe's.", param_hint="--estimator")
     if estimator == "mediapipe" and (model is not None or device != "auto"):
         raise typer.BadParameter("--model and --device go with --estimator heatmap.", param_hint="--estimator")
+    if estimator != "heatmap" and (runtime, provider) != ("auto", None):
+        raise typer.BadParameter("--runtime and --provider go with --estimator heatmap.", param_hint="--estimator")
     from .pose import extract_folder
+
+    options = mediapipe if estimator == "mediapipe" else None
+    if estimator == "heatmap":
+        estimator, options = heatmap_estimator(model, runtime, provider, device)
 
     report = extract_folder(
         source,
@@ -99,7 +108,7 @@ def extract(
         fps=fps,
         resume=resume,
         estimator=estimator,
-        estimator_options={"mediapipe": mediapipe, "heatmap": heatmap}.get(estimator),
+        estimator_options=options,
     )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
@@ -172,6 +181,8 @@ def detect(
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Show them in a window, too.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    runtime: Runtime = "auto",
+    provider: Provider = None,
     smooth: Annotated[bool, typer.Option(help="Take the trembling out of the points of videos.")] = True,
     track: Annotated[bool, typer.Option(help="Look closer at where the signer is.")] = True,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
@@ -189,10 +200,11 @@ def detect(
     if not (webcam or out is not None or show or as_json):
         raise typer.BadParameter("Say what becomes of the points: --out, --show or --json.", param_hint="--out")
     from .pipelines.detection_console import tell_files, watch_keypoints
-    from .pose import HeatmapEstimator
+    from .pose.worker import make_estimator
 
-    options = {"device": device, "confidence": conf_threshold, "smooth": smooth, "track": track}
-    with HeatmapEstimator(model, **options) as estimator:
+    factory, options = heatmap_estimator(model, runtime, provider, device)
+    options |= {"confidence": conf_threshold, "smooth": smooth, "track": track}
+    with make_estimator(factory, options) as estimator:
         if webcam:
             watch_keypoints(estimator, camera, no_window=no_window, as_json=as_json, console=output)
             return
@@ -216,6 +228,8 @@ def recognize(
             min=0, help="Try mirror images too, which count where so many logits ahead. Default: the model's own."
         ),
     ] = None,
+    runtime: Runtime = "auto",
+    provider: Provider = None,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
     webcam: Annotated[bool, typer.Option("--webcam", help="Recognise signs live, from a camera.")] = False,
     camera: Annotated[str, typer.Option(help="With --webcam: number of the camera, or a video in its place.")] = "0",
@@ -229,7 +243,7 @@ def recognize(
     from .pipelines.clip_files import clip_files
 
     files = [file for source in sources or () for file in clip_files(source)]
-    pipe = load_pipeline(model, base)
+    pipe = load_pipeline(model, runtime, provider, base)
     if mirror_margin is not None:
         pipe.model.config.mirror_margin = mirror_margin
     if webcam:
@@ -286,6 +300,8 @@ def translate(
     ] = None,
     num_beams: Annotated[int | None, typer.Option(min=1, help="Beams of the translator.")] = None,
     base: Base = None,
+    runtime: Runtime = "auto",
+    provider: Provider = None,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if any file failed, not only if all did.")] = False,
 ) -> None:
     """Write down what each clip says, as JSON lines: glosses with their times, and the sentence. A clip that cannot be read is
@@ -300,7 +316,7 @@ def translate(
 
     options = {"beam_size": beam, "lm_weight": lm_weight, "num_beams": num_beams}
     options["language_model"] = None if language_model is None else str(language_model)
-    pipe = _load_translation(model, recognizer, translator, base)
+    pipe = open_translation(model, recognizer, translator, runtime, provider, base)
     formats = [suffix for suffix, wanted in ((".srt", srt), (".vtt", vtt)) if wanted]
     count = failed = 0
     for row in translate_files(
@@ -340,7 +356,7 @@ def explain(
     from .explain import get_explainer
 
     explainer = get_explainer(method)
-    pipe = load_pipeline(model)
+    pipe = load_pipeline(model, "torch")
     explanation = explainer(pipe.model, pipe.feature_extractor).generate(clip, label=label)
     files = {name: str(path) for name, path in explanation.save(out).items()}
     summary = explanation.summary()
@@ -365,18 +381,19 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split to measure.")] = "test",
     options: Annotated[str, typer.Option(help="Options of the dataset as JSON.")] = "{}",
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 32,
+    runtime: Runtime = "auto",
+    provider: Provider = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on a split. Signs: top-1, top-5 and macro-F1; glosses of sentences: word error rate; text: BLEU and chrF."""
     from .data import load_dataset
     from .metrics.sign_recognition.sign_recognition import sign_recognition
-    from .pipelines.loading import load_pipeline as load
     from .pipelines.loading import task_of
     from .training.evaluation import predict
     from .training.sentence_evaluation import evaluate_sentences
 
-    task = task_of(model)
-    pipe = load(task, model)
+    task = task_of(model, runtime_of(model, runtime, provider))
+    pipe = open_pipeline(task, model, runtime, provider)
     rows = load_dataset(dataset, data_dir, split=split, **_settings(options))
     if task == "sign-recognition":
         logits, references = predict(pipe.model, pipe.feature_extractor, rows, batch_size=batch_size)
@@ -483,30 +500,16 @@ def push(
     print(push_to_hub(folder, repo_id, private=private, revision=revision))
 
 
-def load_pipeline(model: str | None = None, base: str | None = None) -> Any:
+def load_pipeline(
+    model: str | None = None, runtime: str = "auto", provider: str | None = None, base: str | None = None
+) -> Any:
     """The recognition pipeline of a model folder, a Hub id or a bundled model's name; by default of the one that comes with the
     package. Raises ValueError in one sentence where it cannot be loaded."""
     from . import pretrained
-    from .pipelines.loading import load_pipeline
 
-    return load_pipeline("sign-recognition", str(pretrained.path()) if model is None else model, base)
-
-
-def _load_translation(
-    model: str | None, recognizer: str | None, translator: str | None, base: str | None = None
-) -> Any:
-    from . import pretrained
-    from .pipelines.loading import load_pipeline, load_translation_pipeline
-
-    if recognizer is not None and translator is not None:
-        return load_translation_pipeline(recognizer, translator)
-    if recognizer is not None:
-        return load_pipeline("continuous-sign-recognition", recognizer)
-    if model is None and pretrained.SPELLING not in pretrained.names():
-        raise ValueError(
-            "No model for sentences comes with this installation; give --model, or --recognizer and --translator."
-        )
-    return load_pipeline("sign-translation", pretrained.SPELLING if model is None else model, base)
+    return open_pipeline(
+        "sign-recognition", str(pretrained.path()) if model is None else model, runtime, provider, base
+    )
 
 
 def _watch(camera: str, pipe: Any, top_k: int, as_json: bool, no_window: bool) -> None:

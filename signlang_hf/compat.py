@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from packaging.version import Version
@@ -39,3 +40,17 @@ def move_output(args: Any, folder: str) -> None:
     if not _V5 and args.logging_dir.startswith(args.output_dir):
         args.logging_dir = os.path.join(folder, os.path.relpath(args.logging_dir, args.output_dir))
     args.output_dir = folder
+
+
+def require_optimum() -> None:
+    """Raise ImportError in one sentence unless models can be exported to ONNX and run there: Optimum needs transformers 4."""
+    if _V5:
+        raise ImportError(
+            f"ONNX export needs Optimum, which goes with transformers 4.57 only; this is transformers {version('transformers')}: "
+            'install "signlang-hf[onnx]" and "transformers<5" into an environment of its own.'
+        )
+    missing = [name for name in ("optimum", "onnx", "onnxruntime") if find_spec(name) is None]
+    if missing or find_spec("optimum.onnxruntime") is None:
+        raise ImportError(
+            f'ONNX export needs {" and ".join(missing) or "optimum-onnx"}: pip install "signlang-hf[onnx]"'
+        )

@@ -64,12 +64,18 @@ class SignKeypointDetectionPipeline(SignPipeline):
         self.image_processor.require_model(self.model)
         if self.device.type == "cpu" and getattr(self.model, "dtype", None) == torch.float16:
             self.model.float()  # most processors have no half precision and take ten times as long with it
+        self.second_look = self._hands_beside()
+        if self.second_look:
+            self.second_look.to(self.device)
+
+    def _hands_beside(self) -> Any:
+        """The detector of hands that lies beside the model, if one does."""
+        if hasattr(self.model, "hand_detector"):  # exported models know how theirs is run
+            return self.model.hand_detector(self.image_processor.layout)
         from ..models.detector import HandDetector
 
         name = getattr(self.model, "name_or_path", "")
-        self.second_look = name and HandDetector.beside(name, self.image_processor.layout, dtype=self.model.dtype)
-        if self.second_look:
-            self.second_look.to(self.device)
+        return name and HandDetector.beside(name, self.image_processor.layout, dtype=self.model.dtype)
 
     def __call__(self, inputs: Any, *, boxes: Any = None, **kwargs: Any) -> Any:
         if isinstance(inputs, Video):

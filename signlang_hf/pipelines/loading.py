@@ -34,10 +34,10 @@ def load_pipeline(task: str, model: str, base: str | None = None) -> Any:
     return loaded(model, lambda: pipeline(task, model=model, **more))
 
 
-def task_of(model: str) -> str:
+def task_of(model: str, runtime: str = "torch") -> str:
     """The task that a model folder or Hub id is for; ``sign-recognition`` where its configuration does not say another. Errors as
-    :func:`load_pipeline`."""
-    model = checked_folder(model)
+    :func:`load_pipeline`; ``runtime`` as for :func:`~signlang_hf.models.loading.checked_folder`."""
+    model = checked_folder(model, runtime)
     config = loaded(model, lambda: AutoConfig.from_pretrained(model))
     if type(config) in AutoModelForCTC._model_mapping:
         return "continuous-sign-recognition"
@@ -48,11 +48,11 @@ def task_of(model: str) -> str:
     return "sign-recognition"
 
 
-def model_for(task: str, model: str) -> str:
+def model_for(task: str, model: str, runtime: str = "torch") -> str:
     """:func:`checked_folder`, and the model is for ``task``: transformers would answer one of another kind with a list of all the
     configurations that it knows. Errors as :func:`load_pipeline`."""
-    model = checked_folder(model)
-    found = task_of(model)
+    model = checked_folder(model, runtime)
+    found = task_of(model, runtime)
     if found != task and not (task == "sign-translation" and _sees_frames(model)):
         raise ValueError(f"{model} is a model for {found}; give one for {task}.")
     return model

@@ -54,6 +54,9 @@ class HeatmapEstimator(PoseEstimator):
             device, or no detector comes with the package and none is named.
     """
 
+    runtime = "torch"
+    """What runs the model; see :func:`~signlang_hf.models.loading.checked_folder`."""
+
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
@@ -69,7 +72,7 @@ class HeatmapEstimator(PoseEstimator):
             raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number from 1.")
         if confidence is not None and not 0 <= confidence <= 1:
             raise ValueError(f"confidence is {confidence}; it must be a number from 0 to 1.")
-        self._folder = _find(model)
+        self._folder = _find(model, self.runtime)
         self._config, self._processor = _settings(self._folder)
         self.layout = self._processor.layout
         own = self._processor.keypoint_threshold or _CONFIDENCE
@@ -90,7 +93,11 @@ class HeatmapEstimator(PoseEstimator):
 
     def reset(self) -> None:
         if self._model is None:
-            self._model, self._second_look, self._follower = self._load(), *self._load_hands()
+            from ..models.detector import HandFollower
+
+            self._model = self._load()
+            self._second_look = self._load_hands()
+            self._follower = None if self._second_look is None else HandFollower(self._second_look)
         if self._follower is not None:
             self._follower.reset()
         self._crop.reset()
@@ -185,20 +192,19 @@ class HeatmapEstimator(PoseEstimator):
 
         return self._placed(loaded(self._folder, load).eval())
 
-    def _load_hands(self) -> tuple[Any, Any]:
-        """The detector of hands beside the model and what follows hands with it; None where there is none or none is wanted."""
+    def _load_hands(self) -> Any:
+        """The detector of hands beside the model; None where there is none or none is wanted."""
         import torch
 
-        from ..models.detector import HandDetector, HandFollower
+        from ..models.detector import HandDetector
         from ..models.loading import loaded
 
         if not self.hands:
-            return None, None
+            return None
         hands = loaded(self._folder, lambda: HandDetector.beside(self._folder, self.layout, dtype=torch.float32))
-        if hands is None:
-            return None, None
-        self._placed(hands.model)
-        return hands, HandFollower(hands)
+        if hands is not None:
+            self._placed(hands.model)
+        return hands
 
     def _placed(self, model: Any) -> Any:
         """A model on the device."""
@@ -208,12 +214,12 @@ class HeatmapEstimator(PoseEstimator):
         return model.to(memory_format=torch.channels_last) if self._device.type == "cpu" else model
 
 
-def _find(model: str | os.PathLike[str] | None) -> str:
+def _find(model: str | os.PathLike[str] | None, runtime: str) -> str:
     from ..models.loading import checked_folder
 
     if model is None and pretrained.DETECTOR not in pretrained.names():
         raise ValueError("No keypoint detector comes with this installation; name one with --model (model= in Python).")
-    return checked_folder(pretrained.DETECTOR if model is None else os.fspath(model))
+    return checked_folder(pretrained.DETECTOR if model is None else os.fspath(model), runtime)
 
 
 def _settings(folder: str) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..video import VideoWarning
-from .estimator import PoseEstimator, estimate_video
+from .estimator import PoseEstimator, estimate_video, estimator_factory
 from .manifest import content_hash
 
 
@@ -30,10 +30,15 @@ class WorkerDied(RuntimeError):
     """The worker process ended in the middle of a video."""
 
 
+def make_estimator(name: str, options: dict[str, Any]) -> PoseEstimator:
+    """The estimator of a name, or behind ``module:callable``, made with the options."""
+    module, _, attribute = estimator_factory(name).partition(":")
+    return getattr(importlib.import_module(module), attribute)(**options)
+
+
 def load_estimator(name: str, options: dict[str, Any]) -> PoseEstimator:
-    """The estimator behind ``module:callable``, made with the options and with its model loaded."""
-    module, _, attribute = name.partition(":")
-    estimator = getattr(importlib.import_module(module), attribute)(**options)
+    """:func:`make_estimator`, and with its model loaded."""
+    estimator = make_estimator(name, options)
     estimator.reset()
     return estimator
 

@@ -279,11 +279,9 @@ def _processor_and_model(
 
 
 def _known_family(name: str) -> str:
-    families = [
-        family.model_type
-        for family in AutoModelForKeypointDetection._model_mapping
-        if family.model_type.startswith("signlang_")
-    ]
+    # Optimum enters AutoConfig itself as the family of a model that it has opened.
+    known = (getattr(family, "model_type", "") for family in AutoModelForKeypointDetection._model_mapping)
+    families = [family for family in known if family.startswith("signlang_")]
     if name not in families:
         raise ValueError(f"Unknown model_type {name!r}; known are {', '.join(families)}.")
     return name

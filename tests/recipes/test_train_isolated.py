@@ -66,7 +66,7 @@ RUNS = [
 CONFIGURATIONS = sorted(
     path
     for path in (ROOT / "recipes/configs").glob("*.yaml")
-    if not {"ensemble", "ctc", "translator", "detector"} & set(path.stem.split("_"))
+    if not {"ensemble", "ctc", "translator", "detector", "vlm"} & set(path.stem.split("_"))
 )
 
 

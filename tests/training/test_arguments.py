@@ -17,6 +17,7 @@ from signlang_hf.training.sentence_arguments import (
     parse_continuous,
     parse_translation,
 )
+from signlang_hf.training.vlm_arguments import parse_vlm
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "recipes" / "configs").glob("*.yaml"))
 CONFIGS = [path for path in CONFIGS if "\nmembers:" not in path.read_text()]  # those are for train_ensemble.py
@@ -104,7 +105,7 @@ def test_every_argument_of_transformers_is_an_argument_here():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_configurations_of_the_project_are_read(path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # which half precision would leave behind
-    family = {"ctc": parse_continuous, "translator": parse_translation, "detector": parse_detector}
+    family = {"ctc": parse_continuous, "translator": parse_translation, "detector": parse_detector, "vlm": parse_vlm}
     (read,) = [family[part] for part in path.stem.split("_") if part in family] or [parse]
     _, data, training = read(["--config", str(path), "--use_cpu", "true"])
     assert data.dataset_license

@@ -342,7 +342,7 @@ class SignEnsembleForSignClassification(PreTrainedModel):
             members[name] = AutoModelForVideoClassification.from_pretrained(path, **kwargs)
         booster = class_means = None
         if config.booster:
-            booster = _load_booster(_existing(folder, BOOSTER, "Its configuration names a booster"))
+            booster = load_booster(_existing(folder, BOOSTER, "Its configuration names a booster"))
             tensors = load_file(_existing(folder, WEIGHTS, "Its booster needs class means"))
             class_means = {
                 name: SignClassMeans(tensors[f"{index}.mean"], tensors[f"{index}.directions"])
@@ -359,7 +359,7 @@ def _existing(folder: str, name: str, why: str) -> str:
     return path
 
 
-def _load_booster(path: str) -> Any:
+def load_booster(path: str) -> Any:
     xgboost = import_xgboost()
     booster = xgboost.Booster()
     try:

@@ -180,7 +180,7 @@ class SignTranslationModel(PreTrainedModel):
         longest = max(map(len, rows))
         ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-        device = self.translator.get_input_embeddings().weight.device
+        device = self.translator.device  # asked of the model, which may run elsewhere than in torch
         return ids.to(device), mask.to(device)
 
     @can_return_tuple

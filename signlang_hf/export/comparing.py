@@ -1,0 +1,187 @@
+"""What an export costs and brings: accuracy on a split, size, and time, before and after.
+
+Design decisions:
+
+* Both sides go the road that users go (processor, pipeline, decoder), so what is compared is answers.
+* Times are taken by turns, one run of each after the other, and compared pair by pair: whatever else the machine does, it does to
+  both.
+* A version that loses more than a point is reported and not chosen; that it is small and fast is no use then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..metrics.sign_recognition.sign_recognition import sign_recognition
+from ..models.loading import is_export
+from ..pipelines.loading import load_pipeline, task_of
+from ..training.detection import measure_points
+from ..training.evaluation import predict
+from ..training.image_augment import padded
+from ..training.keypoint_views import corners, squared
+from ..training.sentence_evaluation import evaluate_sentences
+from .loading import load_ort_pipeline
+from .providers import ran_on
+from .record import BOOSTER, ExportRecord, size_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LIMIT = 1.0
+"""Points of accuracy that may be lost."""
+# Task → the metric that decides, as a share of 1 where more is better.
+_DECIDES: dict[str, tuple[str, Callable[[float], float]]] = {
+    "sign-recognition": ("accuracy", float),
+    "continuous-sign-recognition": ("wer", lambda wer: 1 - wer),
+    "gloss-translation": ("chrf", lambda chrf: chrf / 100),
+    "sign-translation": ("text_accuracy", float),
+    "sign-keypoint-detection": ("pck@0.1", float),
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions of a model on the same rows.
+
+    Args:
+        metric: what was measured; rates of errors are turned round, so more is better.
+        before, after: in [0, 1].
+        bytes_before, bytes_after: of weights or graphs.
+        speedup: median of the ratios of runs by turns, above 1 where the new version is faster; None where it was not timed.
+        n: rows.
+        ran_on: providers that really ran the new version → operators; empty for torch.
+        limit: points that may be lost.
+    """
+
+    metric: str
+    before: float
+    after: float
+    bytes_before: int
+    bytes_after: int
+    speedup: float | None
+    n: int
+    ran_on: Mapping[str, int] = field(default_factory=dict)
+    limit: float = LIMIT
+
+    @property
+    def drop(self) -> float:
+        """Points lost; below 0 where the new version is better."""
+        return 100 * (self.before - self.after)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the new version may take the old one's place."""
+        return self.drop <= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"drop": self.drop, "chosen": self.chosen}
+
+
+def compare(
+    before: str, after: str, rows: Dataset, *, provider: str = "cpu", batch_size: int = 16, limit: float = LIMIT,
+    runs: int = 30,
+) -> Comparison:  # fmt: skip
+    """Measure two folders of one model on the same rows.
+
+    Args:
+        before, after: folders with weights or exports.
+        rows: of a dataset for the model's task.
+        provider: what runs exports.
+        batch_size: clips a forward pass.
+        limit: points that may be lost.
+        runs: pairs of runs for the time of one clip; 0 takes none.
+
+    Raises:
+        ValueError: folders of different tasks, or rows that cannot be measured.
+    """
+    pipes = [_pipeline(folder, provider) for folder in (before, after)]
+    tasks = [pipe.task_name for pipe in pipes]
+    if tasks[0] != tasks[1]:
+        raise ValueError(f"{before} is for {tasks[0]} and {after} for {tasks[1]}; compare two of a kind.")
+    name, better = _DECIDES[tasks[0]]
+    shares = [better(float(_metrics(pipe, rows, batch_size)[name])) for pipe in pipes]
+    feeds = _example(pipes[0], rows)
+    speedup = interleaved_ratio(*(_runner(pipe, feeds) for pipe in pipes), runs=runs) if runs and feeds else None
+    sizes = [_size(Path(folder)) for folder in (before, after)]
+    ran = _ran_on(Path(after), provider) if is_export(after) else {}
+    return Comparison(name, *shares, *sizes, speedup=speedup, n=len(rows), ran_on=ran, limit=limit)
+
+
+def interleaved_ratio(first: Callable[[], Any], second: Callable[[], Any], *, runs: int = 30, warmup: int = 3) -> float:
+    """How many times as fast the second is as the first: median over pairs of runs, one after the other."""
+    ratios = []
+    for number in range(warmup + runs):
+        start = time.perf_counter()
+        first()
+        middle = time.perf_counter()
+        second()
+        end = time.perf_counter()
+        if number >= warmup:
+            ratios.append((middle - start) / (end - middle))
+    return float(np.median(ratios))
+
+
+def _pipeline(folder: str, provider: str) -> Any:
+    if is_export(folder):
+        return load_ort_pipeline(task_of(folder, "ort"), folder, provider)
+    return load_pipeline(task_of(folder), folder)
+
+
+def _metrics(pipe: Any, rows: Dataset, batch_size: int) -> Mapping[str, Any]:
+    if pipe.task_name == "sign-recognition":
+        logits, references = predict(pipe.model, pipe.feature_extractor, rows, batch_size=batch_size, progress=False)
+        return sign_recognition(logits, references)
+    if pipe.task_name != "sign-keypoint-detection":
+        return evaluate_sentences(pipe, rows, batch_size=batch_size)
+    boxes = [corners(squared(padded(np.array(box), 1.25))).tolist() for box in rows["bbox"]]
+    answers = pipe(list(rows["image"]), boxes=boxes, threshold=0.0, batch_size=batch_size)
+    places = [[(point["x"], point["y"]) for point in one["keypoints"]] for one in answers]
+    return measure_points(np.array(places), rows)
+
+
+def _example(pipe: Any, rows: Dataset) -> dict[str, torch.Tensor]:
+    """Inputs of one clip or picture; none for translators, whose time is that of a search."""
+    if pipe.task_name == "sign-keypoint-detection":
+        return {
+            "pixel_values": pipe.image_processor([np.asarray(rows[0]["image"])], return_tensors="pt")["pixel_values"]
+        }
+    if "landmarks" not in rows.column_names:
+        return {}
+    return dict(pipe.feature_extractor(rows[0], return_tensors="pt"))
+
+
+def _runner(pipe: Any, feeds: dict[str, torch.Tensor]) -> Callable[[], Any]:
+    model = getattr(pipe.model, "recognizer", pipe.model)
+
+    def run() -> None:
+        with torch.inference_mode():
+            model(**feeds)
+
+    return run
+
+
+def _ran_on(folder: Path, provider: str) -> dict[str, int]:
+    half = ExportRecord.load(folder).precision == "float16"
+    found: Counter[str] = Counter()
+    for path in folder.rglob("*.onnx"):
+        # An ensemble's trees are a few microseconds, and stay on the CPU.
+        found.update(ran_on(path, "cpu" if path.name == BOOSTER else provider, half=half))
+    return dict(found)
+
+
+def _size(folder: Path) -> int:
+    if is_export(folder):
+        return size_of(folder)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in (".safetensors", ".ubj"))
+
+
+__all__ = ["LIMIT", "Comparison", "compare", "interleaved_ratio"]
