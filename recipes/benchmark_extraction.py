@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from signlang_hf.landmarks import load_landmarks
-from signlang_hf.pose.extraction import find_videos
+from signlang_hf.pose.job import find_videos
 from signlang_hf.pose.mediapipe import has_solutions
 from signlang_hf.training.results import RESULTS, ResultRow, save_results
 
