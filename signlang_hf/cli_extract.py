@@ -27,7 +27,7 @@ def extract(
     ] = "processes",
     address: Annotated[
         str | None,
-        typer.Option(help="With ray: cluster to join (auto, host:port, ray://host:port). Default: this machine alone."),
+        typer.Option(help="With ray: cluster to join (auto, host:port). Default: this machine alone."),
     ] = None,
     gpus_per_worker: Annotated[
         float, typer.Option(min=0, help="With ray: GPUs of each worker, 0.25 for four on one.")

@@ -558,7 +558,7 @@ def test_extract_without_a_cluster(videos, tmp_path, monkeypatch):
     monkeypatch.undo()
     pytest.importorskip("ray", reason='needs Ray: pip install "signlang-hf[ray]"')
     refused(signlang(*words, "--address", "127.0.0.1:9"), "No Ray cluster answers at 127.0.0.1:9", "check the address")
-    refused(signlang(*words, "--address", "head"), "it must be auto, host:port or ray://host:port")
+    refused(signlang(*words, "--address", "head"), "it must be auto or host:port")
 
 
 def test_extract_and_recognize_a_real_clip(clips, signlang_data, model, tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def extract_with_ray(
         source: folder of videos, under a path that all machines of the cluster see.
         out: folder for ``shards/part-00000.parquet`` …, ``manifest.jsonl`` and ``settings.json``; only this machine needs it. The
             shards are a dataset: ``load_dataset("<out>/shards")``. A row's ``id`` is the video's name without suffix.
-        address: cluster to join: ``auto``, ``host:port`` or ``ray://host:port``. Default: a Ray on this machine, for this call.
+        address: cluster to join: ``auto`` or ``host:port``. Default: a Ray on this machine, for this call.
         num_workers: actors, one CPU and one estimator each. Default: one for each CPU of the cluster.
         gpus_per_worker: GPUs of each, for an estimator that uses one; 0.25 puts four on a GPU.
         fps, resume, estimator_options, estimator, progress: as for :func:`signlang_hf.pose.extract_folder`.

@@ -85,21 +85,28 @@ class Shards:
 
     def sweep(self) -> None:
         """Take out the rows that the manifest does not vouch for."""
-        import pyarrow.parquet as pq
         from datasets import Features
 
         for path in self._paths():
             file_name = path.relative_to(self._manifest.folder).as_posix()
-            sources = pq.read_table(path, columns=["source"])["source"].to_pylist()
+            sources = _read(path, ["source"])["source"].to_pylist()
             known = [self._manifest.rows.get(source, {}).get("file_name") == file_name for source in sources]
             if not any(known):
                 path.unlink()
             elif not all(known):
-                table = pq.read_table(path)
+                table = _read(path)
                 _write(path, table.filter(known), Features.from_arrow_schema(table.schema))
 
     def _paths(self) -> list[Path]:
         return sorted((self._manifest.folder / FOLDER).glob("part-*.parquet"))
+
+
+def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A shard in this thread alone: those of ``read_table`` may still be at it when Python ends, and then take the process along."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=columns, use_threads=False)
 
 
 def _write(path: Path, table: pa.Table, features: Features) -> None:

@@ -188,18 +188,17 @@ def ray_cluster(address: str | None, num_workers: int) -> Iterator[int]:
     """A Ray to work on, for the time of the block; yields the number of workers to start on it.
 
     Args:
-        address: ``auto`` (the cluster that this machine is part of), ``host:port`` of a head node or ``ray://host:port``. None
+        address: ``auto`` (the cluster that this machine is part of) or ``host:port`` of its head node. None
             starts a Ray on this machine with ``num_workers`` CPUs and ends it afterwards. A Ray that this process has joined is
             used as it is.
         num_workers: workers wanted; 0 for as many as there are CPUs.
 
     Raises:
         ImportError: Ray is not installed.
-        ConnectionError: nobody answers at the address.
+        ValueError: not an address.
+        ConnectionError: nobody answers there.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address is None:
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
@@ -209,15 +208,14 @@ def ray_cluster(address: str | None, num_workers: int) -> Iterator[int]:
     joined = ray.is_initialized()
     if not joined:
         silent: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-        if address is None:
-            with quiet():
-                ray.init("local", num_cpus=num_workers or os.cpu_count(), include_dashboard=False, **silent)
-        else:
+        if address is not None:
             _require_answer(address)
-            try:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        with quiet():
+            if address is None:
+                ray.init("local", num_cpus=num_workers or os.cpu_count(), include_dashboard=False, **silent)
+            else:
                 ray.init(address, **silent)
-            except (RuntimeError, ValueError, OSError) as error:
-                raise _no_answer(address, " ".join(str(error).split())) from None
     try:
         with redirect_stdout(sys.stderr):  # where Ray tells of lost actors; the other one is the caller's
             yield num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -231,9 +229,14 @@ _JOIN = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_lev
 
 def _require_answer(address: str) -> None:
     """Find out in bounded time whether there is a Ray at the address; joining one that is not there can take for ever, and the process."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if address.startswith("ray://"):  # Ray Client, over which Ray Data fails
+        raise ValueError(
+            f"address is {address!r}, but Ray Data has to run in the cluster: start the command on one of its machines, with auto "
+            "or host:port."
+        )
+    host, colon, port = address.rpartition(":")
     if address != "auto" and not (colon and port.isdigit()):
-        raise ValueError(f"address is {address!r}; it must be auto, host:port or ray://host:port.")
+        raise ValueError(f"address is {address!r}; it must be auto or host:port.")
     try:
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
@@ -242,6 +245,10 @@ def _require_answer(address: str) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = f"nothing in {_JOIN_S} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
         raise _no_answer(address, reason) from None
+    if "Unauthenticated" in tried.stderr:
+        raise _no_answer(
+            address, "it asks for a token that this machine has not shown, see RAY_AUTH_MODE in Ray's documentation"
+        )
     if tried.returncode:
         raise _no_answer(address, (tried.stderr.strip().splitlines() or ["it was refused"])[-1][:200])
 

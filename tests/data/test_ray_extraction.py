@@ -254,7 +254,11 @@ def test_bad_options(tmp_path, options, message):
 
 def test_addresses(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    for address, message in (("head", "must be auto, host:port"), ("head:port", "must be auto, host:port")):
+    for address, message in (
+        ("head", "must be auto or host:port"),
+        ("head:port", "must be auto"),
+        ("ray://head:10001", "in the cluster"),
+    ):
         with pytest.raises(ValueError, match=message), ray_cluster(address, 1):
             pass
     started = time.monotonic()
