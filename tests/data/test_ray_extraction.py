@@ -19,7 +19,7 @@ from grey_pose import CRASH, FATAL, FAULT
 from signlang_hf.data import extract_with_ray, load_dataset, to_row
 from signlang_hf.data.rows import LANDMARK_COLUMNS
 from signlang_hf.landmarks import load_landmarks
-from signlang_hf.pose import extract_folder
+from signlang_hf.pose import extract_folder, ray_engine
 from signlang_hf.pose.manifest import read_manifest
 from signlang_hf.pose.ray_engine import ATTEMPTS, Extractor, Ledger, _block_size, ray_cluster
 from signlang_hf.video import write_video
@@ -192,6 +192,24 @@ def test_an_estimator_that_cannot_start_ends_the_job(cluster, tmp_path):
         clip(tmp_path / "videos", level)
     with pytest.raises(ImportError, match=r"^mediapipe is not installed$"):
         extract(tmp_path / "videos", tmp_path / "out", estimator_options={"missing": "mediapipe"})
+
+
+def test_workers_stop_while_rows_wait_for_the_writer(cluster, tmp_path, monkeypatch):
+    """Four megabytes may wait, a row has more than one, and nobody takes the second: then only a few videos are begun."""
+    monkeypatch.setattr(ray_engine, "WAITING_MB", 4)
+    log, video = tmp_path / "log", clip(tmp_path, 20, frames=1250)
+    tasks = [{"name": f"{number:02d}", "video": str(video)} for number in range(14)]
+    answers = ray_engine.ray_answers(tasks, estimator=ESTIMATOR, options={"log": str(log)}, fps=None, num_workers=2)
+    names = [next(answers)[0]]
+    begun = -1
+    while len(lines(log)) > begun:
+        begun = len(lines(log))
+        time.sleep(2)
+    assert 2 <= begun <= 10
+    for name, answer, row in answers:
+        assert answer["frames"] == 1250 and row.nbytes > 10**6
+        names.append(name)
+    assert sorted(names) == [task["name"] for task in tasks] and len(lines(log)) == 14
 
 
 def test_command_line(cluster, tmp_path):
