@@ -12,7 +12,7 @@ Design decisions:
 * Every video is a block of output of its own, whatever its size. Ray goes by number when it does a block again and leaves out the
   pieces that it has; pieces cut by size would be cut elsewhere the second time, and rows between the cuts be lost.
 * Back-pressure: an actor has one block in work and one waiting, looks at one video at a time, and stops while two of its rows were not
-  taken over; Ray Data takes none over while :data:`WAITING_MB` of them wait for the writer.
+  taken over; Ray Data takes none over while :data:`WAITING_MB` a worker wait for the writer.
 * Rows travel as Arrow, the measures with them as JSON.
 """
 
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 """A video that was on hand this often when an actor was lost is given up."""
-WAITING_MB = 512
-"""Rows, in megabytes, that may wait in the cluster's memory for the writer."""
+WAITING_MB = 64
+"""Rows, in megabytes a worker, that may wait in the cluster's memory for the writer."""
 _CONNECT_S, _JOIN_S = 10, 60
 _MOST_VIDEOS_A_BLOCK, _BLOCKS_A_WORKER = 64, 32
 
@@ -85,7 +85,7 @@ def ray_answers(
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # byte: no row waits for a second one
     context.execution_no_progress_timeout_s = -1  # one long video is no reason to give up
-    context.execution_options.resource_limits = ExecutionResources(object_store_memory=WAITING_MB << 20)
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=(num_workers * WAITING_MB) << 20)
     answers = videos.map_batches(
         Extractor,
         fn_constructor_args=(estimator, options, fps, ledger, sys.path),

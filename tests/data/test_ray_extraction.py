@@ -127,7 +127,9 @@ def test_a_killed_worker_loses_nothing(cluster, tmp_path):
     assert sorted(set(begun)) == pytest.approx(levels, abs=3)
 
 
-def test_a_video_that_takes_its_actor_along_is_given_up(cluster, tmp_path):
+def test_a_video_that_takes_its_actor_along_is_given_up(cluster, tmp_path, monkeypatch):
+    """In a block with others: what lies before it is done again and counted once, what lies behind it is not lost."""
+    monkeypatch.setattr(ray_engine, "_block_size", lambda videos, workers: videos)
     source, log = tmp_path / "videos", tmp_path / "log"
     for level in (20, 60, FATAL, 230):
         clip(source, level)
@@ -135,7 +137,9 @@ def test_a_video_that_takes_its_actor_along_is_given_up(cluster, tmp_path):
     assert dict(report.failures) == {
         f"{FATAL}.mp4": "given up: 3 times the machine or the process at work on it was lost"
     }
-    assert [abs(level - FATAL) < 8 for level, _ in lines(log)].count(True) == ATTEMPTS
+    begun = [level for level, _ in lines(log)]
+    assert [abs(level - FATAL) < 8 for level in begun].count(True) == ATTEMPTS
+    assert len(set(begun[:2])) == 2 and begun.count(begun[0]) > 1 and abs(begun[-1] - 230) < 8
     assert in_shards(tmp_path / "out") == ["020.mp4", "060.mp4", "230.mp4"]
 
 
@@ -195,8 +199,8 @@ def test_an_estimator_that_cannot_start_ends_the_job(cluster, tmp_path):
 
 
 def test_workers_stop_while_rows_wait_for_the_writer(cluster, tmp_path, monkeypatch):
-    """Four megabytes may wait, a row has more than one, and nobody takes the second: then only a few videos are begun."""
-    monkeypatch.setattr(ray_engine, "WAITING_MB", 4)
+    """Four megabytes may wait for two workers, a row has more than one, and nobody takes the second: then only a few videos are begun."""
+    monkeypatch.setattr(ray_engine, "WAITING_MB", 2)
     log, video = tmp_path / "log", clip(tmp_path, 20, frames=1250)
     tasks = [{"name": f"{number:02d}", "video": str(video)} for number in range(14)]
     answers = ray_engine.ray_answers(tasks, estimator=ESTIMATOR, options={"log": str(log)}, fps=None, num_workers=2)
