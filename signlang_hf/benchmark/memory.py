@@ -40,8 +40,6 @@ def peak_memory(contender: Contender, shapes: Sequence[Shape]) -> dict[Shape, fl
 
 
 def _measure(given: dict) -> list[float]:
-    import signlang_hf  # noqa: F401 - its models
-
     torch.set_num_threads(given["threads"])
     opened = Contender(**given["contender"]).open()
     peaks = []
