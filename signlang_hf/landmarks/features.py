@@ -112,8 +112,15 @@ def _visibility(sequence: LandmarkSequence, dims: int) -> np.ndarray:
 
 
 def _presence(sequence: LandmarkSequence, dims: int) -> np.ndarray:
-    parts = sequence.spec.parts
-    return np.stack([sequence.part_seen(part) for part in parts], axis=1).astype(np.float32)
+    order, starts = _points_by_part(sequence.spec)
+    return np.logical_or.reduceat(take_points(sequence.seen, order), starts, axis=1).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _points_by_part(layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of all points, part by part, and where in this order each part begins."""
+    parts = list(layout.parts.values())
+    return np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
 
 
 Feature = Callable[..., np.ndarray]

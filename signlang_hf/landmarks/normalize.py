@@ -342,7 +342,9 @@ def _palm_ends(spec: Layout) -> np.ndarray:
     pairs = [(f"{hand}_wrist", f"{hand}_middle_mcp") for hand in ("left_hand", "right_hand", "hand1", "hand2")]
     found = [spec.indices(pair) for pair in pairs if all(point in spec.index for point in pair)]
     if not found:
-        raise ValueError(f"Layout '{spec.name}' has no hands with wrist and middle_mcp; normalisation 'palm' needs them.")
+        raise ValueError(
+            f"Layout '{spec.name}' has no hands with wrist and middle_mcp; normalisation 'palm' needs them."
+        )
     return np.array(found).T
 
 
@@ -369,18 +371,25 @@ def hand_shape(sequence: LandmarkSequence, hands: Sequence[str] = ("left_hand", 
     Returns:
         (T, 21 · len(hands), 3) float32, NaN where the hand was not seen.
     """
+    points, wrists, palms = _hand_points(sequence.spec, tuple(hands))
     data = np.asfortranarray(sequence.isotropic().data)
-    parts = sequence.spec.parts
-    missing = [hand for hand in hands if hand not in parts]
+    sizes = [_clip_median(length(data[:, knuckle] - data[:, wrist]), per_frame=False) for wrist, knuckle, _ in palms]
+    unit = np.concatenate([np.repeat(size, count) for size, (_, _, count) in zip(sizes, palms)])
+    unit = np.where(unit > _EPSILON, unit, np.float32(1.0))
+    return (take_points(data, points) - take_points(data, wrists)) / unit[:, None]
+
+
+@lru_cache(maxsize=64)
+def _hand_points(layout: Layout, hands: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int, int]]]:
+    """Positions of the points of all hands, and of the wrist of each; wrist, middle knuckle and number of points of each hand."""
+    missing = [hand for hand in hands if hand not in layout.parts]
     if missing:
-        raise ValueError(f"Layout '{sequence.layout}' has no {' or '.join(missing)}; hand shapes need it.")
-    shapes = []
-    for hand in hands:
-        wrist, knuckle = sequence.spec.indices([f"{hand}_wrist", f"{hand}_middle_mcp"])
-        shape = take_points(data, parts[hand]) - data[:, [wrist]]
-        size = _clip_median(length(data[:, knuckle] - data[:, wrist]), per_frame=False)
-        shapes.append(shape / np.where(size > _EPSILON, size, np.float32(1.0)))
-    return np.concatenate(shapes, axis=1)
+        raise ValueError(f"Layout '{layout.name}' has no {' or '.join(missing)}; hand shapes need it.")
+    ends = [layout.indices([f"{hand}_wrist", f"{hand}_middle_mcp"]) for hand in hands]
+    counts = [len(layout.parts[hand]) for hand in hands]
+    points = np.concatenate([layout.parts[hand] for hand in hands])
+    wrists = np.repeat([wrist for wrist, _ in ends], counts)
+    return points, wrists, [(*pair, count) for pair, count in zip(ends, counts)]
 
 
 def _root(sequence: LandmarkSequence, root: str | None) -> str:

@@ -85,16 +85,17 @@ def track_hands(sequence: LandmarkSequence) -> LandmarkSequence:
     left_handed = bool(on_the_left > DOMINANCE * on_the_right)
     face = _face(spec, mirrored=left_handed)
 
-    def sided(values: np.ndarray, missing: float) -> np.ndarray:
-        first, second = (take_points(values, slot).T for slot in slots)
-        eye = values[:, [face]].T if face >= 0 else np.full_like(first[..., :1, :], missing)
+    def sided(values: np.ndarray, hands: np.ndarray, missing: float) -> np.ndarray:
+        first, second = hands[:, 0].T, hands[:, 1].T
+        eye = values[:, face : face + 1].T if face >= 0 else np.full_like(first[..., :1, :], missing)
         left, right = np.where(first_is_right, second, first), np.where(first_is_right, first, second)
         return np.concatenate([eye, left, right], axis=-2).T
 
+    visibility, world = sequence.visibility, sequence.world
     tracked = sequence._with(
-        data=sided(sequence.data, np.nan),
-        visibility=sided(sequence.visibility, 0.0),
-        world=None if sequence.world is None else sided(sequence.world, np.nan),
+        data=sided(sequence.data, hands, np.nan),
+        visibility=sided(visibility, take_points(visibility, slots), 0.0),
+        world=None if world is None else sided(world, take_points(world, slots), np.nan),
         layout=TRACKED_LAYOUT,
     )
     if seen.any():
@@ -193,7 +194,7 @@ def _face(spec: Layout, *, mirrored: bool) -> int:
 def _evidence(hands: np.ndarray, eye: np.ndarray, palm: float) -> np.ndarray:
     """(T, 2): for each hand how strongly its shape and its place speak for the right one; 0 where nothing is known."""
     beside = (eye[:, None] + _HALF_EYES * palm - _centre(hands[..., (0, *_KNUCKLES), 0])) / palm
-    return _LOOKS * looks_right(hands) + _PLACE * _known(np.clip(beside, -3, 3))
+    return _LOOKS * looks_right(hands) + _PLACE * _known(np.minimum(np.maximum(beside, -3), 3))
 
 
 def _known(values: np.ndarray) -> np.ndarray:
@@ -213,8 +214,9 @@ def _jumps(hands: np.ndarray, seen: np.ndarray, palm: float) -> tuple[np.ndarray
 def _centre(values: np.ndarray) -> np.ndarray:
     """Mean over the seen points on the last axis, NaN (without a warning) where there are none."""
     seen = ~np.isnan(values)
-    count = seen.sum(axis=-1)
-    return np.where(count > 0, np.where(seen, values, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)
+    count = np.add.reduce(seen, axis=-1, dtype=values.dtype)
+    count[count == 0] = np.nan
+    return np.where(seen, values, 0).sum(axis=-1) / count
 
 
 def _viterbi(evidence: np.ndarray, keep: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -14,18 +14,21 @@ import numpy as np
 
 def length(vectors: np.ndarray) -> np.ndarray:
     """(…, d) → (…) Euclidean lengths."""
-    squares = vectors * vectors
-    total = squares[..., 0]
+    squares = vectors[..., 0] ** 2
     for axis in range(1, vectors.shape[-1]):
-        total = total + squares[..., axis]
-    return np.sqrt(total)
+        squares += vectors[..., axis] ** 2
+    return np.sqrt(squares)
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cross products (…, 3)."""
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    product = np.empty_like(a * b)  # of their common shape, and as they lie in memory
+    product[..., 0] = ay * bz - az * by
+    product[..., 1] = az * bx - ax * bz
+    product[..., 2] = ax * by - ay * bx
+    return product
 
 
 def take_points(values: np.ndarray, index: np.ndarray | Sequence[int]) -> np.ndarray:
