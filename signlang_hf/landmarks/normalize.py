@@ -225,7 +225,7 @@ def hand_lead(sequence: LandmarkSequence) -> float | None:
     larger path, plus the share of frames in which it is the higher of the two: a hand that is always there, moves and is
     raised wins over one that rests or is never found. In signs of two equal hands height decides more steadily than movement.
     """
-    hands = [_hand(sequence.spec, side) for side in ("left", "right")]
+    hands = [hand_points(sequence.spec, side) for side in ("left", "right")]
     if not all(hands):
         return None
     axes = sequence.axes if sequence.size is not None else np.ones(3, np.float32)
@@ -247,7 +247,7 @@ def dominant_hand(sequence: LandmarkSequence) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _hand(spec: Layout, side: str) -> tuple[int, ...]:
+def hand_points(spec: Layout, side: str) -> tuple[int, ...]:
     """Positions of a hand's points, its wrist first; of the body's own wrist or hand where the layout has no more of it."""
     if f"{side}_hand" in spec.parts:
         return spec.parts[f"{side}_hand"]

@@ -1,6 +1,6 @@
 """Signs from a running camera: frames go in one by one, a sign comes out when it has ended.
 
-When a sign starts and ends is the rule of :mod:`signlang_hf.pipelines.live_stream`. Between signs nothing is classified, so a person
+When a sign starts and ends is the rule of :mod:`signlang_hf.pipelines.gate`. Between signs nothing is classified, so a person
 who sits still gives no signs at all. The model also sees ``margin`` before the start and after the end.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .live_stream import LiveStream, SignRule
+from .gate import SignRule
+from .live_stream import LiveStream
 from .sign_recognition import UNKNOWN, SignRecognitionPipeline
 
 _MIN_FRAMES = 3
@@ -53,9 +54,7 @@ class LiveRecognizer(LiveStream[LiveSign]):
         super().__init__(pipe, rule or SignRule())
         self._top_k = top_k
 
-    def _end(self, end: float) -> list[LiveSign]:
-        start, self._start = self._start, None
-        assert start is not None
+    def _end(self, start: float, end: float) -> list[LiveSign]:
         sequence = self._sequence(start - self.rule.margin, end + self.rule.margin)
         if end - start < self.rule.shortest or len(sequence) < _MIN_FRAMES:
             return []

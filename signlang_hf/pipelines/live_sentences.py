@@ -2,7 +2,7 @@
 
 Design decisions:
 
-* When somebody signs is the rule of :mod:`signlang_hf.pipelines.live_stream`, with longer pauses (:data:`SENTENCE_RULE`): between two signs
+* When somebody signs is the rule of :mod:`signlang_hf.pipelines.gate`, with longer pauses (:data:`SENTENCE_RULE`): between two signs
   hands may hang or stand for a moment. Where the signs are within a sentence, the model alone says.
 * The model reads the same frames as a clip of the sentence would have: from ``margin`` before the start to ``margin`` after the hands
   were last up. So glosses are those of the pipeline on that clip wherever ``StreamingRecognizer.exact`` says so.
@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from .continuous import ContinuousSignRecognitionPipeline, sentence_score
+from .gate import SignRule
 from .gloss_decoding import DECODING, decoder_options
-from .live_stream import LiveStream, SignRule
+from .live_stream import LiveStream
 from .sign_translation import SignTranslationPipeline
 
 SENTENCE_RULE = SignRule(rest=1.0, hold=2.0, longest=60.0)
@@ -113,14 +114,11 @@ class LiveSentences(LiveStream["LiveGloss | LiveSentence"]):
         return self._stream.latency
 
     def _go_on(self) -> list[LiveGloss | LiveSentence]:
-        assert self._start is not None
-        if self._up - self._start < self.rule.shortest:
-            return []
-        return list(self._read(self._start, self._up))
-
-    def _end(self, end: float) -> list[LiveGloss | LiveSentence]:
-        start, self._start = self._start, None
+        start, up = self._gate.start, self._gate.up
         assert start is not None
+        return list(self._read(start, up)) if up - start >= self.rule.shortest else []
+
+    def _end(self, start: float, end: float) -> list[LiveGloss | LiveSentence]:
         if end - start < self.rule.shortest:
             return []
         found = self._read(start, end) + self._final(self._stream.finish())

@@ -15,6 +15,7 @@ from transformers import pipeline
 
 from signlang_hf import ContinuousSignRecognitionPipeline, LiveSentences
 from signlang_hf.decoding import NgramModel
+from signlang_hf.landmarks import register_layout
 from signlang_hf.pipelines import SENTENCE_RULE, LiveGloss, LiveSentence, SignRule
 
 FPS = 25
@@ -161,9 +162,9 @@ def test_settings_that_cannot_be_used(live, folder, tmp_path):
         )  # fmt: skip
         LiveSentences(own_clock)
     handless = ScriptedSigner(sign(1, 2))
-    handless.layout = "kinect-20"
+    handless.layout = register_layout("face-alone", ["nose", "left_eye"]).name
     loaded = pipeline("continuous-sign-recognition", model=str(folder))
-    with pytest.raises(ValueError, match="'kinect-20' of the pose estimator has no hands"):
+    with pytest.raises(ValueError, match="'face-alone' has no hands"):
         LiveSentences(
             ContinuousSignRecognitionPipeline(
                 model=loaded.model, feature_extractor=loaded.feature_extractor, estimator=handless
