@@ -237,8 +237,8 @@ def _single(model: Any, source: Path, target: Path, job: _Job) -> str:
             "A detector is put into int8 by the ranges that it has on pictures; give some with --calibration (pictures= in Python)."
         )
     processor = SignDetectorProcessor.from_pretrained(source)
-    quantize_static(target / MODEL, (processor([picture])["pixel_values"][0] for picture in job.pictures[:PICTURES]))
-    return "static"
+    shown = (processor([picture])["pixel_values"][0] for picture in job.pictures[:PICTURES])
+    return quantize_static(target / MODEL, shown)
 
 
 def _translator(model: Any, target: Path, job: _Job) -> str:

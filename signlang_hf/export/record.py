@@ -44,7 +44,7 @@ class ExportRecord:
         precision: one of :data:`PRECISIONS`.
         opset: of the graphs.
         parity: largest difference of any output to torch's, over all shapes that were tried, before the precision was reduced.
-        quantization: how int8 came about: ``dynamic``, ``static``, or empty.
+        quantization: how int8 came about: ``dynamic``, ``static``, ``weights`` for weights alone, or empty.
         members: sub-folders with exported models.
         versions: packages that wrote it.
     """
