@@ -99,9 +99,9 @@ def compare(name: str, source: str, out: Path, provider: str, command: str) -> I
         shapes: Sequence[tuple[int, int]] = list(product(BATCHES, FRAMES))
         if "pixel_values" in graph.config.inputs:
             shapes = [(batch, 1) for batch in BATCHES]
-        of = name if graph.member == "." else f"{name}/{graph.member}"
+        of = portable(name) + ("" if graph.member == "." else f"/{graph.member}")
         shared = {
-            "model": f"{graph.kind} ({portable(of)})",
+            "model": f"{graph.kind} ({of})",
             "split": "all shapes",
             "n": len(shapes),
             "command": command,

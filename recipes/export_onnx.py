@@ -34,7 +34,7 @@ from signlang_hf.training.arguments import DataArguments
 from signlang_hf.training.cards import portable
 from signlang_hf.training.image_augment import padded
 from signlang_hf.training.keypoint_views import corners, squared
-from signlang_hf.training.results import RESULTS, ResultRow, require_benchmark, save_results
+from signlang_hf.training.results import RESULTS, ResultRow, require_benchmark, save_results, unit_of
 from signlang_hf.training.splits import load_folds
 
 if TYPE_CHECKING:
@@ -191,18 +191,23 @@ def split_name(args: argparse.Namespace) -> str:
     split = f"{_FOLD_OF[args.cross_validate]}={args.folds}" if args.cross_validate else args.split
     if args.test_sources:
         split = ", ".join(args.test_sources)
-    return f"{args.dataset}, {split}"
+    return f"{portable(args.dataset)}, {split}"
 
 
 def show(found: dict[str, Comparison]) -> None:
     """Print a line a version."""
     first = next(iter(found.values()))
     table = Table("", "MB", "against torch", first.metric, "points lost")
-    table.add_row(TORCH, f"{first.bytes_before / 1e6:.2f}", "", f"{100 * first.before:.2f}", "")
+    table.add_row(TORCH, f"{first.bytes_before / 1e6:.2f}", "", _shown(first.metric, first.values[0]), "")
     for name, one in found.items():
         speed = "" if one.speedup is None else f"{one.speedup:.2f} × as fast"
-        table.add_row(name, f"{one.bytes_after / 1e6:.2f}", speed, f"{100 * one.after:.2f}", f"{one.drop:+.2f}")
+        cells = (f"{one.bytes_after / 1e6:.2f}", speed, _shown(one.metric, one.values[1]), f"{one.drop:+.2f}")
+        table.add_row(name, *cells)
     console.print(table)
+
+
+def _shown(metric: str, value: float) -> str:
+    return f"{value if unit_of(metric) == 'score' else 100 * value:.2f}"
 
 
 def result_rows(model: str, split: str, found: dict[str, Comparison], command: str) -> list[ResultRow]:
