@@ -62,7 +62,7 @@ $(VENV)/.lint: WANTED = ruff
 $(VENV)/.demo: WANTED = -e ".[train]"
 $(VENV)/.video: WANTED = -e ".[pose,train]"
 $(VENV)/.all: WANTED = -e ".[all,dev]"
-$(VENV5)/.all: WANTED = -e ".[decoding,detector,ensemble,explain,pose,track,train,tune,vlm,wlasl,dev]"
+$(VENV5)/.all: WANTED = -e ".[decoding,detector,ensemble,explain,pose,ray,track,train,tune,vlm,wlasl,dev]"
 
 $(VENV)/.made $(VENV5)/.made:
 	@python="$(PYTHON)"; \

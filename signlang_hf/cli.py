@@ -14,7 +14,9 @@ import typer
 from rich.table import Table
 
 from . import __version__
+from .cli_benchmark import benchmark
 from .cli_export import Provider, Runtime, export, heatmap_estimator, open_pipeline, open_translation, runtime_of
+from .cli_extract import extract
 from .cli_wlasl import wlasl
 from .console import AsJson, Commands, output, say
 
@@ -44,6 +46,7 @@ _MEASURED = {
 }
 app.add_typer(wlasl, name="wlasl")
 app.command()(export)
+app.command()(benchmark)
 
 
 def main() -> None:
@@ -65,57 +68,7 @@ def _root(
 ) -> None: ...
 
 
-@app.command()
-def extract(
-    source: Annotated[Path, typer.Argument(help="Video file, or folder that is searched for videos.")],
-    out: Annotated[Path, typer.Option(help="Folder for landmark files and manifest.jsonl.")],
-    num_workers: Annotated[int, typer.Option(min=1, help="Worker processes, one pose estimator each.")] = 1,
-    format: Annotated[str, typer.Option(help="npz or pose.")] = "npz",
-    fps: Annotated[float | None, typer.Option(help="Look at this many frames a second. Default: all.")] = None,
-    face: Annotated[bool, typer.Option(help="Keep the face mesh as well.")] = False,
-    world: Annotated[bool, typer.Option(help="Keep metric 3-D points as well.")] = False,
-    backend: Annotated[str, typer.Option(help="auto, solutions or tasks.")] = "auto",
-    estimator: Annotated[str, typer.Option(help="mediapipe, or heatmap: our own keypoint detector.")] = "mediapipe",
-    model: Annotated[
-        str | None, typer.Option(help="With heatmap: model folder, Hub id or a name from signlang models.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="With heatmap: auto, cpu, cuda or mps.")] = "auto",
-    runtime: Runtime = "auto",
-    provider: Provider = None,
-    resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped.")] = True,
-    strict: Annotated[bool, typer.Option(help="Exit with 1 if a video failed.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Find the landmarks in every video of a folder; running it again goes on where it stopped."""
-    mediapipe = {"face": face, "world": world, "backend": backend}
-    if estimator == "heatmap" and mediapipe != {"face": False, "world": False, "backend": "auto"}:
-        raise typer.BadParameter("--face, --world and --backend are MediaPipe's.", param_hint="--estimator")
-    if estimator == "mediapipe" and (model is not None or device != "auto"):
-        raise typer.BadParameter("--model and --device go with --estimator heatmap.", param_hint="--estimator")
-    if estimator != "heatmap" and (runtime, provider) != ("auto", None):
-        raise typer.BadParameter("--runtime and --provider go with --estimator heatmap.", param_hint="--estimator")
-    from .pose import extract_folder
-
-    options = mediapipe if estimator == "mediapipe" else None
-    if estimator == "heatmap":
-        estimator, options = heatmap_estimator(model, runtime, provider, device)
-
-    report = extract_folder(
-        source,
-        out,
-        num_workers=num_workers,
-        format=format,
-        fps=fps,
-        resume=resume,
-        estimator=estimator,
-        estimator_options=options,
-    )
-    if as_json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
-    else:
-        typer.echo(str(report), err=True)
-    if strict and report.failures:
-        raise typer.Exit(1)
+app.command()(extract)
 
 
 @app.command("label-frames")

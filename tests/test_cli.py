@@ -480,6 +480,29 @@ def test_extract_to_pose_files_with_settings(cheap_extraction, videos, tmp_path)
     refused(signlang(*words, "--format", "npz"), "was extracted with other settings")
 
 
+def test_extract_hands_its_options_on_to_ray(monkeypatch, videos, tmp_path):
+    asked = []
+
+    def extract(source, out, **options):
+        asked.append(options | {"source": source, "out": out})
+        raise ValueError("that is all")
+
+    monkeypatch.setattr("signlang_hf.data.ray_extraction.extract_with_ray", extract)
+    words = ["extract", videos, "--out", tmp_path / "out", "--engine", "ray"]
+    more = ["--address", "auto", "--fps", 10, "--estimator", "heatmap", "--device", "cuda", "--gpus-per-worker", 0.25]
+    for options in ([], more):
+        refused(signlang(*words, *options), "that is all")
+    common = {"source": videos, "out": tmp_path / "out", "resume": True}
+    assert asked[0] == common | {
+        "address": None, "num_workers": 1, "gpus_per_worker": 0, "fps": None, "estimator": "mediapipe",
+        "estimator_options": {"face": False, "world": False, "backend": "auto"},
+    }  # fmt: skip
+    assert asked[1] == common | {
+        "address": "auto", "num_workers": None, "gpus_per_worker": 0.25, "fps": 10.0, "estimator": "heatmap",
+        "estimator_options": {"model": None, "device": "cuda"},
+    }  # fmt: skip
+
+
 def test_extract_hands_its_options_on(monkeypatch, videos, tmp_path):
     asked = {}
 
@@ -517,6 +540,25 @@ def test_extract_mistakes(videos, tmp_path):
     (tmp_path / "empty").mkdir()
     refused(signlang("extract", tmp_path / "empty", *out), "No videos in")
     assert signlang("extract", videos, *out, "--num-workers", 0).exit_code == 2
+    for words, said in (
+        (["--address", "auto"], "go with --engine ray"),
+        (["--gpus-per-worker", "0.5"], "go with --engine ray"),
+        (["--engine", "spark"], "neither processes nor ray"),
+        (["--engine", "ray", "--format", "npz"], "--engine ray writes parquet"),
+    ):
+        result = signlang("extract", videos, *out, *words)
+        assert result.exit_code == 2 and said in " ".join(result.stderr.replace("│", " ").split())
+    refused(signlang("extract", videos, *out, "--engine", "ray", "--world"), "rows hold no metric points")
+
+
+def test_extract_without_a_cluster(videos, tmp_path, monkeypatch):
+    words = ["extract", videos, "--out", tmp_path / "out", "--engine", "ray"]
+    monkeypatch.setitem(sys.modules, "ray", None)
+    refused(signlang(*words), "needs Ray", 'pip install "signlang-hf[ray]"')
+    monkeypatch.undo()
+    pytest.importorskip("ray", reason='needs Ray: pip install "signlang-hf[ray]"')
+    refused(signlang(*words, "--address", "127.0.0.1:9"), "No Ray cluster answers at 127.0.0.1:9", "check the address")
+    refused(signlang(*words, "--address", "head"), "it must be auto or host:port")
 
 
 def test_extract_and_recognize_a_real_clip(clips, signlang_data, model, tmp_path, monkeypatch):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .loading import get_builder, list_datasets, load_dataset, register_dataset
     from .metadata import DatasetError, Fault, read_metadata
     from .parquet import push_dataset, save_dataset
+    from .ray_extraction import extract_with_ray
     from .rows import LANDMARK_COLUMNS, landmark_features, text_features, to_row, to_sequence
     from .sentence_splits import (
         check_sentence_leaks,
@@ -61,6 +62,7 @@ _NAMES = {
     "loading": ("get_builder", "list_datasets", "load_dataset", "register_dataset"),
     "metadata": ("DatasetError", "Fault", "read_metadata"),
     "parquet": ("push_dataset", "save_dataset"),
+    "ray_extraction": ("extract_with_ray",),
     "rows": ("LANDMARK_COLUMNS", "landmark_features", "text_features", "to_row", "to_sequence"),
     "sentence_splits": (
         "check_sentence_leaks",
@@ -91,6 +93,7 @@ __all__ = [
     "check_sentence_leaks",
     "describe_leaks",
     "explicit_split",
+    "extract_with_ray",
     "find_duplicates",
     "find_leaks",
     "find_sentence_leaks",

@@ -26,7 +26,7 @@ import numpy as np
 from ..landmarks import LandmarkSequence, get_layout
 from ..landmarks.files import atomic_write
 from ..pose import extract_folder
-from ..pose.extraction import find_videos
+from ..pose.job import find_videos
 from ..pose.manifest import rows_by_source
 from ..video import iter_video
 from .contact_sheet import write_contact_sheet

@@ -25,6 +25,7 @@ import numpy as np
 from .layout import Layout
 from .normalize import frame_median, mirror
 from .sequence import LandmarkSequence
+from .vectors import cross
 
 _HANDS = ("left_hand", "right_hand", "hand1", "hand2")
 _FINGERS = ("index", "middle", "ring", "little")
@@ -170,7 +171,7 @@ def bend_fingers(
             fingers = points[:, columns].reshape(-1, 4, 4, 3)
             knuckles = fingers[:, :, 0]
             across = _unit(knuckles[:, 3] - knuckles[:, 0])
-            normal = _unit(_cross(across, knuckles[:, 1] - points[:, place["wrist"]]))
+            normal = _unit(cross(across, knuckles[:, 1] - points[:, place["wrist"]]))
             vector = (
                 angles[:, :1] * across[:, None] + angles[:, 1:] * normal[:, None]
             )  # (T, 4, 3), its length the angle
@@ -178,7 +179,7 @@ def bend_fingers(
             axis = vector[:, :, None] / np.maximum(angle, 1e-9)
             bones = fingers[:, :, 1:] - fingers[:, :, :1]
             along = (axis * bones).sum(axis=-1, keepdims=True)
-            turned = bones * np.cos(angle) + _cross(axis, bones) * np.sin(angle) + axis * along * (1 - np.cos(angle))
+            turned = bones * np.cos(angle) + cross(axis, bones) * np.sin(angle) + axis * along * (1 - np.cos(angle))
             if not deep:
                 turned[..., 2] = 0.0
             fingers[:, :, 1:] = _keep_where_nan(turned + fingers[:, :, :1], fingers[:, :, 1:])
@@ -566,10 +567,3 @@ def _keep_where_nan(changed: np.ndarray, original: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True)), 1e-9)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cross product; numpy's own is several times slower on small arrays."""
-    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
-    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)

@@ -8,6 +8,8 @@ of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from .hand_geometry import (
 from .layout import Layout, get_layout
 from .normalize import hand_shape
 from .sequence import LandmarkSequence
+from .vectors import length, take_points
 
 
 def derivative(values: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
@@ -35,7 +38,7 @@ def derivative(values: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
     if len(values) < 2:
         return np.where(np.isnan(values), values, np.zeros((), values.dtype))
     shape = (-1, *(1,) * (values.ndim - 1))
-    slope = np.diff(values, axis=0) / np.diff(timestamps).astype(values.dtype).reshape(shape)
+    slope = (values[1:] - values[:-1]) / np.diff(timestamps).astype(values.dtype).reshape(shape)
     result = np.empty_like(values)
     result[0], result[-1] = slope[0], slope[-1]
     if len(values) > 2:
@@ -43,8 +46,8 @@ def derivative(values: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
         result[1:-1] = (values[2:] - values[:-2]) / span
         lost = np.isnan(result[1:-1])
         if lost.any():
-            inner = result[1:-1]
-            inner[lost] = np.where(np.isnan(slope[:-1]), slope[1:], slope[:-1])[lost]
+            beside = np.where(np.isnan(slope[:-1]), slope[1:], slope[:-1])
+            np.copyto(result[1:-1], beside, where=lost)
     return result
 
 
@@ -83,21 +86,25 @@ def _hand_shape(sequence: LandmarkSequence, dims: int) -> np.ndarray:
 
 # Wrist, thumb and, of each finger, knuckle, middle joint and tip: what tells one hand shape from another.
 _DISTANCE_POINTS = (0, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20)
-_DISTANCE_PAIRS = np.triu_indices(len(_DISTANCE_POINTS), 1)
+_DISTANCE_ENDS = np.array([[a + hand, b + hand] for hand in (0, 21) for a, b in combinations(_DISTANCE_POINTS, 2)]).T
 
 
 def _hand_distance(sequence: LandmarkSequence, dims: int) -> np.ndarray:
     hands = hand_shape(sequence, hand_names(sequence.spec))[..., :dims]
-    hands = hands.reshape(len(sequence), 2, 21, dims)[:, :, list(_DISTANCE_POINTS)]
-    first, second = _DISTANCE_PAIRS
-    return _per_frame(np.linalg.norm(hands[:, :, first] - hands[:, :, second], axis=3))
+    first, second = _DISTANCE_ENDS
+    return length(take_points(hands, first) - take_points(hands, second))
 
 
 def _bone_direction(sequence: LandmarkSequence, dims: int) -> np.ndarray:
-    first, second = np.array(sequence.spec.bones, int).reshape(-1, 2).T
-    bone = (sequence.data[:, second] - sequence.data[:, first])[..., :dims]
-    length = np.linalg.norm(bone, axis=2, keepdims=True)
-    return _per_frame(bone / np.maximum(length, 1e-6))
+    first, second = _bone_ends(sequence.spec)
+    points = sequence.data[..., :dims]
+    bone = take_points(points, second) - take_points(points, first)
+    return _per_frame(bone / np.maximum(length(bone), 1e-6)[..., None])
+
+
+@lru_cache(maxsize=64)
+def _bone_ends(layout: Layout) -> np.ndarray:
+    return np.array(layout.bones, int).reshape(-1, 2).T
 
 
 def _visibility(sequence: LandmarkSequence, dims: int) -> np.ndarray:
@@ -105,8 +112,15 @@ def _visibility(sequence: LandmarkSequence, dims: int) -> np.ndarray:
 
 
 def _presence(sequence: LandmarkSequence, dims: int) -> np.ndarray:
-    parts = sequence.spec.parts
-    return np.stack([sequence.part_seen(part) for part in parts], axis=1).astype(np.float32)
+    order, starts = _points_by_part(sequence.spec)
+    return np.logical_or.reduceat(take_points(sequence.seen, order), starts, axis=1).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _points_by_part(layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of all points, part by part, and where in this order each part begins."""
+    parts = list(layout.parts.values())
+    return np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
 
 
 Feature = Callable[..., np.ndarray]
@@ -116,7 +130,7 @@ FEATURES: dict[str, tuple[Feature, Callable[[Layout, int], int]]] = {
     "velocity": (_velocity, lambda layout, dims: len(layout) * dims),
     "acceleration": (_acceleration, lambda layout, dims: len(layout) * dims),
     "hand_shape": (_hand_shape, lambda layout, dims: 42 * dims),
-    "hand_distance": (_hand_distance, lambda layout, dims: 2 * len(_DISTANCE_PAIRS[0])),
+    "hand_distance": (_hand_distance, lambda layout, dims: _DISTANCE_ENDS.shape[1]),
     "hand_position": (_hand_position, lambda layout, dims: 42 * dims),
     "hand_velocity": (_hand_velocity, lambda layout, dims: 42 * dims),
     "hand_acceleration": (_hand_acceleration, lambda layout, dims: 42 * dims),

@@ -19,6 +19,7 @@ import numpy as np
 
 from .layout import HAND, Layout
 from .sequence import LandmarkSequence
+from .vectors import length, take_points
 
 _PAIRS_OF_HANDS = (("left_hand", "right_hand"), ("hand1", "hand2"))
 _EPSILON = 1e-6
@@ -40,12 +41,12 @@ def _hand_indices(layout: Layout) -> np.ndarray:
 
 def hand_data(sequence: LandmarkSequence) -> np.ndarray:
     """(T, 2, 21, 3) points of both hands. Raises ValueError that says which hand or points the layout lacks."""
-    return sequence.data[:, _hand_indices(sequence.spec)]
+    return take_points(sequence.data, _hand_indices(sequence.spec))
 
 
 def palm_length(hands: np.ndarray) -> np.ndarray:
     """(2,) the clip's median distance from wrist to middle knuckle of each hand; NaN for a hand never seen."""
-    return _median(np.linalg.norm(hands[:, :, HAND.index("middle_mcp")] - hands[:, :, 0], axis=2))
+    return _median(length(hands[:, :, HAND.index("middle_mcp")] - hands[:, :, 0]))
 
 
 # ------------------------------------------------------------------------------------------------------ joint angles
@@ -86,8 +87,8 @@ def joint_angles(sequence: LandmarkSequence, dims: int = 3) -> np.ndarray:
     cosines = []
     for a, b in _PLANES if dims == 3 else _PLANES[:1]:
         dot = first[..., a] * second[..., a] + first[..., b] * second[..., b]
-        length = np.hypot(first[..., a], first[..., b]) * np.hypot(second[..., a], second[..., b])
-        cosines.append(dot / np.maximum(length, _EPSILON**2))
+        lengths = np.hypot(first[..., a], first[..., b]) * np.hypot(second[..., a], second[..., b])
+        cosines.append(dot / np.maximum(lengths, _EPSILON**2))
     return np.stack(cosines, axis=3).clip(-1, 1).reshape(len(hands), angle_size(dims))
 
 
@@ -160,13 +161,13 @@ def _hull_shape(points: np.ndarray) -> np.ndarray:
     corners -= corners[:, :1]  # the shoelace formula loses less near the origin
     following = np.roll(corners, -1, axis=1)
     edges = following - corners
-    length = np.linalg.norm(edges, axis=2)
+    sides = length(edges)
     area = 0.5 * np.abs((corners[..., 0] * following[..., 1] - corners[..., 1] * following[..., 0]).sum(axis=1))
-    perimeter = length.sum(axis=1)
-    along = edges / np.where(length > 0, length, 1)[..., None]
+    perimeter = sides.sum(axis=1)
+    along = edges / np.where(sides > 0, sides, 1)[..., None]
     across = np.stack([-along[..., 1], along[..., 0]], axis=2)
-    sides = [np.ptp(corners @ direction.swapaxes(1, 2), axis=1) for direction in (along, across)]
-    rectangle = np.where(length > 0, sides[0] * sides[1], np.inf).min(axis=1)  # no edge at all: infinite
+    extents = [np.ptp(corners @ direction.swapaxes(1, 2), axis=1) for direction in (along, across)]
+    rectangle = np.where(sides > 0, extents[0] * extents[1], np.inf).min(axis=1)  # no edge at all: infinite
     circularity = _ratio(4 * np.pi * area, perimeter**2)
     return np.stack([circularity, _ratio(area, rectangle)], axis=1)
 
@@ -238,7 +239,7 @@ def relation_size(layout: Layout) -> int:
 
 def _nearness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(T, a, 2) and (T, b, 2) → (T, a · b) values 1 / (1 + distance)."""
-    distance = np.linalg.norm(first[:, :, None] - second[:, None], axis=3)
+    distance = length(first[:, :, None] - second[:, None])
     return (1 / (1 + distance)).reshape(len(first), first.shape[1] * second.shape[1])
 
 

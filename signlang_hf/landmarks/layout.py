@@ -133,6 +133,9 @@ class Layout:
     def __len__(self) -> int:
         return len(self.points)
 
+    def __hash__(self) -> int:  # not over hundreds of points: what follows from a layout is looked up for every clip
+        return hash(self.name)
+
     @cached_property
     def index(self) -> Mapping[str, int]:
         """Position of each point name."""

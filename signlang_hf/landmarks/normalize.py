@@ -12,11 +12,13 @@ Design decisions:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from .layout import Layout
 from .sequence import LandmarkSequence
+from .vectors import length, take_points
 
 NORMALIZATIONS: tuple[str, ...] = ("shoulder", "body", "centroid", "root", "palm", "none")
 _ROOTS = ("hip_center", "nose", "head", "face")
@@ -96,6 +98,7 @@ def interpolate(sequence: LandmarkSequence, times: np.ndarray, timestamps: np.nd
 
     def blend(values: np.ndarray) -> np.ndarray:
         w = weight.reshape(-1, *(1,) * (values.ndim - 1))
+        values = np.ascontiguousarray(values)  # frames are copied as a whole
         a, b = values[before], values[before + 1]
         mixed = a + w * (b - a)
         # Where one neighbour is missing the mix is NaN: there the nearer one decides.
@@ -116,22 +119,27 @@ def fill_gaps(sequence: LandmarkSequence, max_gap: float = 0.5) -> LandmarkSeque
     Nothing is extrapolated before the first or after the last sighting, so a hand that was absent throughout stays absent.
     Filled points get half the interpolated visibility, to tell them from seen ones.
     """
-    seen = sequence.seen
-    if seen.all() or len(sequence) < 3:
+    if len(sequence) < 3:
         return sequence
+    seen = sequence.seen
+    appearances = seen[0] + (seen[1:] > seen[:-1]).sum(axis=0)
+    broken = np.flatnonzero(appearances > 1)  # points that come back, seldom many
+    if len(broken) == 0:
+        return sequence
+    seen = seen[:, broken]
     frames = np.arange(len(sequence))[:, None]
     before = np.maximum.accumulate(np.where(seen, frames, -1), axis=0)
     after = np.minimum.accumulate(np.where(seen, frames, len(sequence))[::-1], axis=0)[::-1]
     inside = ~seen & (before >= 0) & (after < len(sequence))
     t, k = np.nonzero(inside)
-    a, b = before[t, k], after[t, k]
+    a, b, k = before[t, k], after[t, k], broken[k]
     time = sequence.timestamps
     short = time[b] - time[a] <= max_gap + 1e-9
     t, k, a, b = t[short], k[short], a[short], b[short]
     if len(t) == 0:
         return sequence
     weight = ((time[t] - time[a]) / (time[b] - time[a])).astype(np.float32)
-    data, visibility = sequence.data.copy(), sequence.visibility.copy()
+    data, visibility = np.copy(sequence.data), np.copy(sequence.visibility)
     data[t, k] = data[a, k] + weight[:, None] * (data[b, k] - data[a, k])
     visibility[t, k] = 0.5 * (visibility[a, k] + weight * (visibility[b, k] - visibility[a, k]))
     return sequence._with(data=data, visibility=visibility)
@@ -193,8 +201,8 @@ def smooth(sequence: LandmarkSequence, window: int = 11, order: int = 3) -> Land
 
 def mirror(sequence: LandmarkSequence) -> LandmarkSequence:
     """The signer seen in a mirror: x is flipped and left and right points change places. Twice gives the original."""
-    order = list(sequence.spec.mirror)
-    data = sequence.data[:, order]
+    order = sequence.spec.mirror
+    data = take_points(sequence.data, order)
     if sequence.units == "image":
         flipped = 1.0 - data[..., 0]
     elif sequence.units in ("pose", "pixel") and sequence.size is not None:
@@ -204,9 +212,9 @@ def mirror(sequence: LandmarkSequence) -> LandmarkSequence:
     data[..., 0] = flipped
     world = None
     if sequence.world is not None:
-        world = sequence.world[:, order]
+        world = take_points(sequence.world, order)
         world[..., 0] *= -1
-    return sequence._with(data=data, visibility=sequence.visibility[:, order], world=world)
+    return sequence._with(data=data, visibility=take_points(sequence.visibility, order), world=world)
 
 
 def hand_lead(sequence: LandmarkSequence) -> float | None:
@@ -220,12 +228,13 @@ def hand_lead(sequence: LandmarkSequence) -> float | None:
     hands = [_hand(sequence.spec, side) for side in ("left", "right")]
     if not all(hands):
         return None
-    isotropic = sequence.isotropic() if sequence.size is not None else sequence
-    wrists = [isotropic.data[:, points[0], :2] for points in hands]
-    share = [sequence.seen[:, list(points)].any(axis=1).mean() if len(sequence) else 0.0 for points in hands]
+    axes = sequence.axes if sequence.size is not None else np.ones(3, np.float32)
+    wrists = [sequence.data[:, points[0], :2] * axes[:2] for points in hands]
+    seen = sequence.seen
+    share = [take_points(seen, points).any(axis=1).mean() if len(sequence) else 0.0 for points in hands]
     if max(share) == 0:
         return None
-    path = [float(np.nansum(np.linalg.norm(np.diff(wrist, axis=0), axis=1))) for wrist in wrists]
+    path = [float(np.nansum(length(wrist[1:] - wrist[:-1]))) for wrist in wrists]
     higher = [np.mean(this[:, 1] < other[:, 1]) for this, other in (wrists, wrists[::-1])]  # y points down
     left, right = np.array(share) + np.array(path) / (max(path) + _EPSILON) + higher
     return float(right - left)
@@ -237,6 +246,7 @@ def dominant_hand(sequence: LandmarkSequence) -> str | None:
     return None if lead is None else "left" if lead < 0 else "right"
 
 
+@lru_cache(maxsize=64)
 def _hand(spec: Layout, side: str) -> tuple[int, ...]:
     """Positions of a hand's points, its wrist first; of the body's own wrist or hand where the layout has no more of it."""
     if f"{side}_hand" in spec.parts:
@@ -288,7 +298,7 @@ def normalize(
             "z is estimated from a picture; choose 'shoulder'."
         )
     isotropic = sequence.isotropic()
-    data = isotropic.data
+    data = np.asfortranarray(isotropic.data)  # time last in memory: what follows goes along frames, not coordinates
     if method == "none" or not sequence.seen.any():
         return isotropic._with(units="unknown")
     origin = scale = None
@@ -298,7 +308,7 @@ def normalize(
             data = _turn_to_front(data, *shoulders)
         left, right = (data[:, i] for i in shoulders)
         origin = _clip_median((left + right) / 2, per_frame)
-        scale = _clip_median(np.linalg.norm((left - right)[:, :2], axis=1), per_frame)
+        scale = _clip_median(length((left - right)[:, :2]), per_frame)
     elif method == "root":
         origin = _clip_median(data[:, sequence.spec.indices([_root(sequence, root)])[0]], per_frame)
     elif method == "palm":
@@ -307,8 +317,7 @@ def normalize(
         origin = _mean(data, axis=1 if per_frame else (0, 1))
     centred = data - origin.reshape(-1, 1, 3)
     if scale is None or np.isnan(scale).all():
-        distance = np.linalg.norm(centred, axis=2)
-        largest = np.fmax.reduce(distance, axis=1)
+        largest = np.fmax.reduce(length(centred), axis=1)
         scale = largest if per_frame else np.fmax.reduce(largest, keepdims=True)
     scale = np.where(scale > _EPSILON, scale, np.float32(1.0))  # all points in one place, or a frame without them
     return isotropic._with(data=centred / scale.reshape(-1, 1, 1), units="unknown")
@@ -322,16 +331,21 @@ def _face(isotropic: LandmarkSequence, per_frame: bool) -> np.ndarray | None:
 
 def _palm(isotropic: LandmarkSequence) -> np.ndarray:
     """Median distance from the wrist to the middle knuckle over both hands and all frames, (1,), NaN where there is none."""
-    spec = isotropic.spec
+    wrists, knuckles = _palm_ends(isotropic.spec)
+    palms = length(take_points(isotropic.data, knuckles) - take_points(isotropic.data, wrists))
+    return _clip_median(palms.reshape(-1), per_frame=False)
+
+
+@lru_cache(maxsize=64)
+def _palm_ends(spec: Layout) -> np.ndarray:
+    """(2, hands) positions of the wrists and of the middle knuckles of all hands that have both."""
     pairs = [(f"{hand}_wrist", f"{hand}_middle_mcp") for hand in ("left_hand", "right_hand", "hand1", "hand2")]
     found = [spec.indices(pair) for pair in pairs if all(point in spec.index for point in pair)]
     if not found:
         raise ValueError(
-            f"Layout '{isotropic.layout}' has no hands with wrist and middle_mcp; normalisation 'palm' needs them."
+            f"Layout '{spec.name}' has no hands with wrist and middle_mcp; normalisation 'palm' needs them."
         )
-    wrists, knuckles = np.array(found).T
-    palms = np.linalg.norm(isotropic.data[:, knuckles] - isotropic.data[:, wrists], axis=2)
-    return _clip_median(palms.reshape(-1), per_frame=False)
+    return np.array(found).T
 
 
 def _turn_to_front(data: np.ndarray, left: int, right: int) -> np.ndarray:
@@ -345,7 +359,7 @@ def _turn_to_front(data: np.ndarray, left: int, right: int) -> np.ndarray:
     mean = clip.sum() / max(np.abs(clip.sum()), _EPSILON)
     angle = np.median(np.angle(clip * mean.conjugate())) + np.angle(mean)
     cos, sin = np.cos(angle), np.sin(angle)
-    turned = data.copy()
+    turned = np.copy(data)
     turned[..., 0] = cos * data[..., 0] + sin * data[..., 2]
     turned[..., 2] = cos * data[..., 2] - sin * data[..., 0]
     return turned
@@ -357,19 +371,25 @@ def hand_shape(sequence: LandmarkSequence, hands: Sequence[str] = ("left_hand", 
     Returns:
         (T, 21 · len(hands), 3) float32, NaN where the hand was not seen.
     """
-    isotropic = sequence.isotropic()
-    parts = sequence.spec.parts
-    missing = [hand for hand in hands if hand not in parts]
+    points, wrists, palms = _hand_points(sequence.spec, tuple(hands))
+    data = np.asfortranarray(sequence.isotropic().data)
+    sizes = [_clip_median(length(data[:, knuckle] - data[:, wrist]), per_frame=False) for wrist, knuckle, _ in palms]
+    unit = np.concatenate([np.repeat(size, count) for size, (_, _, count) in zip(sizes, palms)])
+    unit = np.where(unit > _EPSILON, unit, np.float32(1.0))
+    return (take_points(data, points) - take_points(data, wrists)) / unit[:, None]
+
+
+@lru_cache(maxsize=64)
+def _hand_points(layout: Layout, hands: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int, int]]]:
+    """Positions of the points of all hands, and of the wrist of each; wrist, middle knuckle and number of points of each hand."""
+    missing = [hand for hand in hands if hand not in layout.parts]
     if missing:
-        raise ValueError(f"Layout '{sequence.layout}' has no {' or '.join(missing)}; hand shapes need it.")
-    shapes = []
-    for hand in hands:
-        wrist, knuckle = sequence.spec.indices([f"{hand}_wrist", f"{hand}_middle_mcp"])
-        shape = isotropic.data[:, list(parts[hand])] - isotropic.data[:, [wrist]]
-        palm = np.linalg.norm(isotropic.data[:, knuckle] - isotropic.data[:, wrist], axis=1)
-        size = _clip_median(palm, per_frame=False)
-        shapes.append(shape / np.where(size > _EPSILON, size, np.float32(1.0)))
-    return np.concatenate(shapes, axis=1)
+        raise ValueError(f"Layout '{layout.name}' has no {' or '.join(missing)}; hand shapes need it.")
+    ends = [layout.indices([f"{hand}_wrist", f"{hand}_middle_mcp"]) for hand in hands]
+    counts = [len(layout.parts[hand]) for hand in hands]
+    points = np.concatenate([layout.parts[hand] for hand in hands])
+    wrists = np.repeat([wrist for wrist, _ in ends], counts)
+    return points, wrists, [(*pair, count) for pair, count in zip(ends, counts)]
 
 
 def _root(sequence: LandmarkSequence, root: str | None) -> str:
@@ -386,17 +406,21 @@ def _clip_median(values: np.ndarray, per_frame: bool) -> np.ndarray:
 
     ``per_frame``: the values themselves, and the median only in frames in which they were not seen.
     """
-    seen = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
-    if not seen.any():
+    missing = np.isnan(values)
+    count = len(values) - np.count_nonzero(missing) // max(values[:1].size, 1)
+    if count == 0:
         return np.full((1, *values.shape[1:]), np.nan, np.float32)
-    median = frame_median(values[seen])[None]
-    return np.where(seen.reshape(-1, *(1,) * (values.ndim - 1)), values, median) if per_frame else median
+    median = _sorted_median(np.sort(values, axis=0)[:count])[None]  # NaN is sorted to the end
+    return np.where(missing, median, values) if per_frame else median
 
 
 def frame_median(values: np.ndarray) -> np.ndarray:
     """``np.median(values, axis=0)`` of at least one value without NaN, several times faster on arrays of a clip's size."""
-    ordered = np.sort(values, axis=0)
-    return (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
+    return _sorted_median(np.sort(values, axis=0))
+
+
+def _sorted_median(ordered: np.ndarray) -> np.ndarray:
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _mean(data: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .layout import Layout, get_layout
+from .vectors import take_points
 
 UNITS: tuple[str, ...] = ("image", "pose", "pixel", "metre", "unknown")
 """``image``: x / width, y / height, z / width. ``pose``: x and y in pixels, z / width, as MediaPipe ``.pose`` files hold.
@@ -109,7 +110,7 @@ class LandmarkSequence:
         indices = self.spec.parts.get(part)
         if indices is None:
             raise ValueError(f"Layout '{self.layout}' has no part '{part}'; it has {', '.join(self.spec.parts)}.")
-        return self.seen[:, list(indices)].any(axis=1)
+        return take_points(self.seen, indices).any(axis=1)
 
     def replace(self, **changes: Any) -> LandmarkSequence:
         """A copy with the given fields changed."""
@@ -188,6 +189,8 @@ class LandmarkSequence:
         if not {units, self.units} <= {"image", "pose", "pixel"}:
             raise ValueError(f"Landmarks in {self.units} units cannot be converted to {units} units.")
         target = self._with(units=units)
+        if units == "pixel":
+            return target._with(data=np.asfortranarray(self.data) * self.axes)
         # Through float64, so that converting there and back stays within one unit in the last place.
         scale = self.axes.astype(np.float64) / target.axes
         return self._with(data=(self.data * scale).astype(np.float32), units=units)
@@ -255,7 +258,7 @@ def _size(size: Any) -> tuple[int, int] | None:
 
 
 def _take(array: np.ndarray, source: np.ndarray, found: np.ndarray, missing: float) -> np.ndarray:
-    taken = array[:, source]
+    taken = take_points(array, source)
     if not found.all():
         taken[:, ~found] = missing
     return taken

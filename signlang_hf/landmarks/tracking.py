@@ -40,8 +40,9 @@ from functools import lru_cache
 import numpy as np
 
 from .layout import HAND, Layout, get_layout
-from .normalize import mirror
+from .normalize import frame_median, mirror
 from .sequence import LandmarkSequence
+from .vectors import cross, length, take_points
 
 TRACKED_LAYOUT = "face-hands-43"
 DOMINANCE = 1.5
@@ -54,6 +55,7 @@ _FARTHEST = 4.0  # palms; a jump beyond tells no more
 _EPSILON = 1e-6
 _KNUCKLES = tuple(HAND.index(f"{finger}_mcp") for finger in ("index", "middle", "ring", "little"))
 _TIPS = tuple(HAND.index(f"{finger}_tip") for finger in ("index", "middle", "ring", "little"))
+_FINGERS = tuple(zip(_TIPS, _KNUCKLES, strict=True))
 _INDEX, _MIDDLE, _, _LITTLE = _KNUCKLES
 # The right eye by its names, each with the point that takes its place in a mirror.
 _FACES = (("face", "face"), ("right_eye", "left_eye"), ("face_right_eye", "face_left_eye"))
@@ -76,12 +78,26 @@ def track_hands(sequence: LandmarkSequence) -> LandmarkSequence:
     """
     spec = sequence.spec
     slots, _ = _slots(spec)
-    right = np.where(assign_sides(sequence), 0, 1)
-    rows = np.arange(len(sequence))
-    seen = np.stack([sequence.seen[:, slot].any(axis=1) for slot in slots], axis=1)
-    left_handed = bool(seen[rows, 1 - right].sum() > DOMINANCE * seen[rows, right].sum())
-    face = np.full((len(sequence), 1), _face(spec, mirrored=left_handed))
-    tracked = _take(sequence, np.concatenate([face, slots[1 - right], slots[right]], axis=1))
+    hands = take_points(sequence.data, slots)
+    seen = _seen(hands)
+    first_is_right = _sides(sequence, hands, seen)
+    on_the_left, on_the_right = np.where(first_is_right, seen.T[::-1], seen.T).sum(axis=1)
+    left_handed = bool(on_the_left > DOMINANCE * on_the_right)
+    face = _face(spec, mirrored=left_handed)
+
+    def sided(values: np.ndarray, hands: np.ndarray, missing: float) -> np.ndarray:
+        first, second = hands[:, 0].T, hands[:, 1].T
+        eye = values[:, face : face + 1].T if face >= 0 else np.full_like(first[..., :1, :], missing)
+        left, right = np.where(first_is_right, second, first), np.where(first_is_right, first, second)
+        return np.concatenate([eye, left, right], axis=-2).T
+
+    visibility, world = sequence.visibility, sequence.world
+    tracked = sequence._with(
+        data=sided(sequence.data, hands, np.nan),
+        visibility=sided(visibility, take_points(visibility, slots), 0.0),
+        world=None if world is None else sided(world, take_points(world, slots), np.nan),
+        layout=TRACKED_LAYOUT,
+    )
     if seen.any():
         with_hand = np.flatnonzero(seen.any(axis=1))
         tracked = tracked.frames(slice(with_hand[0], with_hand[-1] + 1))
@@ -98,21 +114,32 @@ def assign_sides(sequence: LandmarkSequence) -> np.ndarray:
     Raises:
         ValueError: the layout has no two hands, or the picture's size is missing.
     """
-    slots, named = _slots(sequence.spec)
-    data = sequence.isotropic().data
-    hands = data[:, slots]
-    found = np.flatnonzero(~np.isnan(hands[..., 0]).all(axis=(1, 2)))
+    hands = take_points(sequence.data, _slots(sequence.spec)[0])
+    return _sides(sequence, hands, _seen(hands))
+
+
+def _seen(hands: np.ndarray) -> np.ndarray:
+    """(T, 2) whether any point of a hand was found."""
+    return ~np.isnan(hands[..., 0]).all(axis=2)
+
+
+def _sides(sequence: LandmarkSequence, hands: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """:func:`assign_sides` for the points ``hands`` (T, 2, 21, 3) of the sequence, of which ``seen`` (T, 2) is known."""
+    axes = sequence.axes
+    found = np.flatnonzero(seen.any(axis=1))
     if len(found) == 0:
         return np.ones(len(sequence), bool)
-    hands = hands[found]
-    palms = np.linalg.norm(hands[:, :, _MIDDLE] - hands[:, :, 0], axis=-1)
-    palms = palms[palms > _EPSILON]
-    palm = float(np.median(palms)) if len(palms) else 1.0
     face = _face(sequence.spec, mirrored=False)
-    eye = data[found, face, 0] if face >= 0 else np.full(len(found), np.nan, np.float32)
+    eye = sequence.data[:, face, 0] * axes[0] if face >= 0 else np.full(len(sequence), np.nan, np.float32)
+    if len(found) < len(sequence):
+        hands, seen, eye = np.asfortranarray(hands[found]), seen[found], eye[found]
+    hands = hands * axes
+    palms = length(hands[:, :, _MIDDLE] - hands[:, :, 0])
+    palms = palms[palms > _EPSILON]
+    palm = float(frame_median(palms)) if len(palms) else 1.0
     evidence = _evidence(hands, eye, palm)
-    evidence = evidence[:, 0] - evidence[:, 1] + (_NAMES if named else 0.0)
-    states = _viterbi(evidence, *_jumps(hands, palm))
+    evidence = evidence[:, 0] - evidence[:, 1] + (_NAMES if _slots(sequence.spec)[1] else 0.0)
+    states = _viterbi(evidence, *_jumps(hands, seen, palm))
     before = np.searchsorted(found, np.arange(len(sequence)), side="right") - 1
     return states[np.maximum(before, 0)]
 
@@ -140,10 +167,10 @@ def looks_right(hands: np.ndarray) -> np.ndarray:
         where a point is missing.
     """
     wrist = hands[..., 0, :]
-    normal = np.cross(hands[..., _INDEX, :] - wrist, hands[..., _LITTLE, :] - wrist)
-    bend = (hands[..., _TIPS, :] - hands[..., _KNUCKLES, :]).mean(axis=-2)
-    size = np.linalg.norm(normal, axis=-1) * np.linalg.norm(hands[..., _MIDDLE, :] - wrist, axis=-1)
-    return np.nan_to_num(np.tanh(5 * (normal * bend).sum(axis=-1) / np.maximum(size, _EPSILON)))
+    normal = cross(hands[..., _INDEX, :] - wrist, hands[..., _LITTLE, :] - wrist)
+    bend = sum(hands[..., tip, :] - hands[..., knuckle, :] for tip, knuckle in _FINGERS) / len(_FINGERS)
+    size = length(normal) * length(hands[..., _MIDDLE, :] - wrist)
+    return _known(np.tanh(5 * (normal * bend).sum(axis=-1) / np.maximum(size, _EPSILON)))
 
 
 @lru_cache(maxsize=64)
@@ -164,48 +191,32 @@ def _face(spec: Layout, *, mirrored: bool) -> int:
     return next((spec.index[pair[mirrored]] for pair in _FACES if pair[mirrored] in spec.index), -1)
 
 
-def _take(sequence: LandmarkSequence, index: np.ndarray) -> LandmarkSequence:
-    """The points ``index`` (T, K) of each frame, NaN where it is negative."""
-    rows = np.arange(len(sequence))[:, None]
-
-    def take(values: np.ndarray, missing: float) -> np.ndarray:
-        taken = values[rows, index]
-        taken[index < 0] = missing
-        return taken
-
-    return sequence.replace(
-        data=take(sequence.data, np.nan),
-        visibility=take(sequence.visibility, 0.0),
-        world=None if sequence.world is None else take(sequence.world, np.nan),
-        layout=TRACKED_LAYOUT,
-    )
-
-
 def _evidence(hands: np.ndarray, eye: np.ndarray, palm: float) -> np.ndarray:
     """(T, 2): for each hand how strongly its shape and its place speak for the right one; 0 where nothing is known."""
     beside = (eye[:, None] + _HALF_EYES * palm - _centre(hands[..., (0, *_KNUCKLES), 0])) / palm
-    return _LOOKS * looks_right(hands) + _PLACE * np.nan_to_num(np.clip(beside, -3, 3))
+    return _LOOKS * looks_right(hands) + _PLACE * _known(np.minimum(np.maximum(beside, -3), 3))
 
 
-def _jumps(hands: np.ndarray, palm: float) -> tuple[np.ndarray, np.ndarray]:
+def _known(values: np.ndarray) -> np.ndarray:
+    """0 in the place of NaN."""
+    return np.where(np.isnan(values), 0, values)
+
+
+def _jumps(hands: np.ndarray, seen: np.ndarray, palm: float) -> tuple[np.ndarray, np.ndarray]:
     """What it costs, in palms, if the hands keep their slots from frame to frame, and if they change them: two (T - 1,) arrays."""
-    seen = ~np.isnan(hands[..., 0]).all(axis=2)
-    distance = np.linalg.norm(hands[1:, :, None, :, :2] - hands[:-1, None, :, :, :2], axis=-1)
-    distance = np.minimum(_centre(distance) / palm, _FARTHEST)
-
-    def cost(new: int, old: int) -> np.ndarray:
-        both = seen[1:, new] & seen[:-1, old]
-        either = seen[1:, new] ^ seen[:-1, old]
-        return np.where(both, np.nan_to_num(distance[:, new, old], nan=_APPEAR), np.where(either, _APPEAR, 0.0))
-
-    return cost(0, 0) + cost(1, 1), cost(0, 1) + cost(1, 0)
+    distance = length(hands[1:, :, None, :, :2] - hands[:-1, None, :, :, :2])
+    distance = np.minimum(_centre(distance) / palm, _FARTHEST)  # (T - 1, new, old), NaN unless both were seen
+    either = seen[1:, :, None] | seen[:-1, None, :]
+    cost = np.where(np.isnan(distance), _APPEAR * either, distance)
+    return cost[:, 0, 0] + cost[:, 1, 1], cost[:, 0, 1] + cost[:, 1, 0]
 
 
 def _centre(values: np.ndarray) -> np.ndarray:
     """Mean over the seen points on the last axis, NaN (without a warning) where there are none."""
     seen = ~np.isnan(values)
-    count = seen.sum(axis=-1)
-    return np.where(count > 0, np.where(seen, values, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)
+    count = np.add.reduce(seen, axis=-1, dtype=values.dtype)
+    count[count == 0] = np.nan
+    return np.where(seen, values, 0).sum(axis=-1) / count
 
 
 def _viterbi(evidence: np.ndarray, keep: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -56,6 +56,11 @@ class SignProcessor(SequenceFeatureExtractor, ABC):
         if not batch:
             raise ValueError("There is no clip in the batch.")
         values = [self.extract(clip) for clip in batch]
+        if padding in (True, "longest") and not pad_to_multiple_of and len({len(value) for value in values}) == 1:
+            # Nothing to pad, as with any single clip: then pad() would take as long as some of the steps before it.
+            shape = (len(values), len(values[0]))
+            stacked = {"input_values": np.stack(values), "attention_mask": np.ones(shape, np.int64)}
+            return BatchFeature(stacked, tensor_type=return_tensors)
         if padding == "max_length" and max_length is None:
             max_length = self.longest
         return self.pad(

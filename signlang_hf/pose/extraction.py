@@ -16,73 +16,13 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..video import VIDEO_SUFFIXES
-from .estimator import estimator_factory
-from .manifest import Manifest
+from .job import ExtractionReport, open_job
 from .worker import Worker, WorkerDied, blank_row, extract_video, load_estimator
 
 FORMATS: tuple[str, ...] = ("npz", "pose")
-
-
-@dataclass(frozen=True)
-class ExtractionReport:
-    """How an extraction went.
-
-    Args:
-        out: folder with the landmark files.
-        rows: the manifest's row for each video of the source, sorted by ``source``.
-        extracted: videos that were worked on in this run, failures included.
-        skipped: videos that an earlier run had done.
-        seconds: duration of this run.
-    """
-
-    out: Path
-    rows: list[dict[str, Any]]
-    extracted: int
-    skipped: int
-    seconds: float
-
-    @property
-    def manifest(self) -> Path:
-        """The manifest's path."""
-        return self.out / "manifest.jsonl"
-
-    @property
-    def failures(self) -> list[tuple[str, str]]:
-        """(video, what was wrong) of each video without landmarks."""
-        return [(row["source"], row["error"]) for row in self.rows if row["error"] is not None]
-
-    @property
-    def warnings(self) -> list[tuple[str, str]]:
-        """(video, what to know) of videos that are cut off or show nobody."""
-        return [(row["source"], row["warning"]) for row in self.rows if row["warning"]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
-        return {
-            "out": str(self.out),
-            "manifest": str(self.manifest),
-            "extracted": self.extracted,
-            "skipped": self.skipped,
-            "failed": len(self.failures),
-            "seconds": round(self.seconds, 3),
-            "videos": self.rows,
-        }
-
-    def __str__(self) -> str:
-        frames = sum(row["frames"] for row in self.rows)
-        lines = [
-            f"{len(self.rows)} videos, {frames} frames: {self.extracted} worked on in {self.seconds:.1f} s, "
-            f"{self.skipped} already done, {len(self.failures)} failed. Landmarks in {self.out}"
-        ]
-        lines += [f"  warning  {source}: {reason}" for source, reason in self.warnings]
-        lines += [f"  failed   {source}: {reason}" for source, reason in self.failures]
-        return "\n".join(lines)
 
 
 def extract_folder(
@@ -121,55 +61,26 @@ def extract_folder(
             that cannot be used.
         ImportError: the estimator is not installed.
     """
-    started = time.perf_counter()
     if format not in FORMATS:
         raise ValueError(f"Unknown landmark format {format!r}; choose one of {', '.join(FORMATS)}.")
     if num_workers != int(num_workers) or num_workers < 0:
         raise ValueError(f"num_workers is {num_workers}; it must be a whole number from 0.")
-    if fps is not None and not 0 < fps < float("inf"):
-        raise ValueError(f"fps is {fps}; it must be a positive number.")
-    factory = estimator_factory(estimator)
-    videos = find_videos(source)
-    out = Path(out)
     options = dict(estimator_options or {})
-    settings = {"format": format, "fps": fps, "estimator": factory, "estimator_options": options}
-    with _sole_writer(out):
-        manifest = Manifest(out, settings, resume=resume)
-        todo = [name for name, path in videos.items() if not manifest.done(name, path)]
-        targets = manifest.targets(todo, f".{format}")
+    with open_job(
+        source, out, format=format, fps=fps, estimator=estimator, estimator_options=options, resume=resume
+    ) as job:
+        out = job.out
+        targets = job.manifest.targets(job.todo, f".{format}")
         tasks = [
-            {"name": name, "video": str(videos[name]), "target": str(out / targets[name]), "fps": fps} for name in todo
+            {"name": name, "video": str(job.videos[name]), "target": str(out / targets[name]), "fps": fps}
+            for name in job.todo
         ]
-        results = _answers(tasks, num_workers, factory, options)
-        for name, answer in _with_progress(results, len(videos), len(todo), progress):
+        for name, answer in job.watched(_answers(tasks, num_workers, job.factory, options), progress):
             ok = answer["error"] is None
             if not ok:
                 (out / targets[name]).unlink(missing_ok=True)  # landmarks of an earlier version of the video
-            manifest.append({"file_name": targets[name] if ok else None, "source": name, **answer})
-        manifest.compact()
-        rows = [manifest.rows[name] for name in sorted(videos)]
-    return ExtractionReport(out, rows, len(todo), len(videos) - len(todo), time.perf_counter() - started)
-
-
-def find_videos(source: str | os.PathLike[str]) -> dict[str, Path]:
-    """Videos in a folder and its sub-folders (or the one file given): relative name with forward slashes → path, sorted.
-
-    Raises:
-        FileNotFoundError: no such folder. ValueError: no video in it.
-    """
-    root = Path(source)
-    if root.is_file():
-        return {root.name: root}
-    if not root.is_dir():
-        raise FileNotFoundError(f"Folder of videos not found: {root}")
-    found = {
-        path.relative_to(root).as_posix(): path
-        for path in root.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    }
-    if not found:
-        raise ValueError(f"No videos in {root}; looked for {', '.join(VIDEO_SUFFIXES)}.")
-    return dict(sorted(found.items()))
+            job.manifest.append({"file_name": targets[name] if ok else None, "source": name, **answer})
+    return job.report()
 
 
 def _answers(
@@ -220,31 +131,3 @@ def _serve(worker: Worker, waiting: queue.SimpleQueue[Any], answers: queue.Simpl
             answers.put(error)
             return
         answers.put((task["name"], answer))
-
-
-def _with_progress(
-    results: Iterator[tuple[str, dict[str, Any]]], total: int, todo: int, progress: bool
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    from tqdm import tqdm
-
-    failed = frames = 0
-    with tqdm(total=total, initial=total - todo, unit="video", desc="extract", disable=not progress) as bar:
-        for name, answer in results:
-            yield name, answer
-            frames += answer["frames"]
-            failed += answer["error"] is not None
-            bar.set_postfix(frames=frames, failed=failed, refresh=False)
-            bar.update()
-
-
-@contextmanager
-def _sole_writer(out: Path) -> Iterator[None]:
-    """One extraction at a time in a folder; the lock goes with its process, however that ends."""
-    from filelock import FileLock, Timeout
-
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / ".extract.lock", timeout=0):
-            yield
-    except Timeout:
-        raise ValueError(f"Another extraction is at work in {out}; wait for it or use another folder.") from None

@@ -18,7 +18,7 @@ from ..landmarks.files import atomic_write
 
 MANIFEST, SETTINGS = "manifest.jsonl", "settings.json"
 _ROW = "a row of an extraction manifest"
-_LEFTOVER = re.compile(r"^\..+\.(npz|pose|jsonl|json)\.[^.]+\.tmp$")
+_LEFTOVER = re.compile(r"^\..+\.(npz|pose|parquet|jsonl|json)\.[^.]+\.tmp$")
 
 
 class Manifest:
@@ -51,11 +51,11 @@ class Manifest:
         _write_text(folder / SETTINGS, json.dumps(dict(settings), indent=2, sort_keys=True) + "\n")
         self.compact()
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Record a video."""
-        self.rows[row["source"]] = row
+    def append(self, *rows: dict[str, Any]) -> None:
+        """Record videos, in one write."""
+        self.rows |= {row["source"]: row for row in rows}
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(_line(row))
+            stream.write("".join(map(_line, rows)))
 
     def compact(self) -> None:
         """One row per video, sorted by video, as the whole content of the file."""
@@ -74,12 +74,12 @@ class Manifest:
             return False
         return state.st_mtime_ns == row["mtime_ns"] or content_hash(video) == row["sha256"]
 
-    def targets(self, sources: Iterable[str], suffix: str) -> dict[str, str]:
+    def targets(self, sources: Iterable[str], suffix: str, column: str = "file_name") -> dict[str, str]:
         """Landmark file of each video: ``clip.npz`` for ``clip.mp4``, and ``clip.mov.npz`` where that name is taken.
 
-        A video keeps the name that it once had, so a new neighbour renames nothing.
+        A video keeps the name that it once had, in ``column`` of its row, so a new neighbour renames nothing.
         """
-        names = {source: str(row["file_name"]) for source, row in self.rows.items() if row["file_name"]}
+        names = {source: str(row[column]) for source, row in self.rows.items() if row.get(column)}
         taken = set(names.values())
         for source in sources:
             plain = os.path.splitext(source)[0] + suffix

@@ -81,6 +81,12 @@ def extract_video(video: Path, target: Path, estimator: PoseEstimator, fps: floa
     return row
 
 
+def setup_error(kinds: list[str], message: str) -> Exception:
+    """What another process could not set its estimator up for, as an exception here; ``kinds``: names of its class and its parents."""
+    known = {kind.__name__: kind for kind in (ImportError, FileNotFoundError, ConnectionError, ValueError)}
+    return next((known[kind] for kind in kinds if kind in known), RuntimeError)(message)
+
+
 class Worker:
     """The parent's end of a worker process, which is started when it is first needed and again after it died.
 
@@ -142,8 +148,7 @@ class Worker:
             raise RuntimeError(f"A worker could not start: {self._obituary()}") from None
         if answer["error"] is not None:
             self._process.wait()
-            known = {kind.__name__: kind for kind in (ImportError, FileNotFoundError, ConnectionError, ValueError)}
-            raise next((known[kind] for kind in answer["kinds"] if kind in known), RuntimeError)(answer["error"])
+            raise setup_error(answer["kinds"], answer["error"])
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         process = self._process

@@ -65,7 +65,7 @@ def training_step_memory(
         raise FileNotFoundError(f"There is no configuration file {config}.")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("There is no GPU here; measure with device='cpu'.")
-    if device == "cpu" and not _STATUS.is_file():
+    if device == "cpu" and not can_measure():
         raise ValueError("The resident set is read from /proc, which Linux alone has.")
     given = json.dumps(_settings(str(config), frames, batch_size, device))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -77,7 +77,13 @@ def training_step_memory(
     return StepMemory(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def _resident_mb(highest: bool) -> float:
+def can_measure() -> bool:
+    """Whether the system tells how much memory a process has; Linux does."""
+    return _STATUS.is_file()
+
+
+def resident_mb(highest: bool) -> float:
+    """Resident set of this process in MB (10⁶ bytes): now, or the highest so far."""
     lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)
     return int(lines["VmHWM" if highest else "VmRSS"].split()[0]) * 1024 / 1e6
 
@@ -109,7 +115,7 @@ def _measure(given: dict[str, Any]) -> StepMemory:
     size, frames, device = given["batch_size"], given["frames"], given["device"]
     config = SignCTCConfig(**given["model"])
     cpu = device == "cpu"
-    start = _resident_mb(highest=False) if cpu else 0.0
+    start = resident_mb(highest=False) if cpu else 0.0
     model = SignForCTC(config).to(device).train()
     if given["checkpointing"]:
         model.gradient_checkpointing_enable()
@@ -124,7 +130,7 @@ def _measure(given: dict[str, Any]) -> StepMemory:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    peak = _resident_mb(highest=True) if cpu else torch.cuda.max_memory_allocated() / 1e6
+    peak = resident_mb(highest=True) if cpu else torch.cuda.max_memory_allocated() / 1e6
     return StepMemory(peak, start, model.num_parameters(), "cpu" if cpu else torch.cuda.get_device_name())
 
 

@@ -5,7 +5,7 @@ Design decisions:
 * The README and the cards are rendered from these files (``make cards``); nobody types a number.
 * One row is one number with all that is needed to measure it again: split, n, seeds, command, versions, date.
 * The **name of a metric says its unit**, so a row needs no unit field and a wrong scale is caught when it is written:
-  ``*_ms`` milliseconds, ``*_minutes``, ``*_per_second``, ``*_speedup`` and ``*_ratio``, ``*_mb``, ``*_px``, ``bleu*``, ``chrf*`` and
+  ``*_ms`` milliseconds, ``*_minutes``, ``*_hours``, ``*_per_second``, ``*_speedup`` and ``*_ratio``, ``*_mb``, ``*_px``, ``bleu*``, ``chrf*`` and
   ``rouge*`` 0–100, ``points_lost``, ``*_difference``, ``*_count`` and the three kinds of errors plain numbers; **everything else is a rate, as a fraction**. Word and error
   rates (``wer``, ``*_wer``, ``*_error_rate``) may exceed 1.
 * A speed means little alone: rows in milliseconds, per second or as a speed-up name what they were measured ``against`` in the
@@ -108,9 +108,9 @@ class ResultRow:
 
 def unit_of(metric: str) -> str:
     """Unit that a metric's name stands for: ``rate``, ``open rate`` (may exceed 1), ``score`` (0–100), ``ms``,
-    ``min``, ``per second``, ``times``, ``MB``, ``px`` or ``number``."""
+    ``min``, ``h``, ``per second``, ``times``, ``MB``, ``px`` or ``number``."""
     ends = {
-        "ms": "ms", "minutes": "min", "per_second": "per second", "speedup": "times", "ratio": "times", "mb": "MB", "px": "px",
+        "ms": "ms", "minutes": "min", "hours": "h", "per_second": "per second", "speedup": "times", "ratio": "times", "mb": "MB", "px": "px",
         "difference": "number", "count": "number", "points_lost": "number", "wer": "open rate", "error_rate": "open rate",
         "substitutions": "number", "deletions": "number", "insertions": "number",
     }  # fmt: skip
@@ -262,9 +262,16 @@ def format_value(row: ResultRow) -> str:
     elif unit == "score":
         value, spread, sign = f"{row.value:.2f}", None if row.spread is None else f"{row.spread:.2f}", ""
     else:
-        sign = {"ms": " ms", "min": " min", "per second": " /s", "times": " ×", "MB": " MB", "px": " px", "number": ""}[
-            unit
-        ]
+        sign = {
+            "ms": " ms",
+            "min": " min",
+            "h": " h",
+            "per second": " /s",
+            "times": " ×",
+            "MB": " MB",
+            "px": " px",
+            "number": "",
+        }[unit]
         value, spread = _significant(row.value), None if row.spread is None else _significant(row.spread)
     return value + sign + ("" if spread is None else f" ± {spread}")
 
@@ -341,7 +348,7 @@ def _check(row: ResultRow) -> None:
     if unit == "rate" and not 0 <= row.value <= 1:
         raise ValueError(
             f"{where}: {row.value} is not a rate; rates are fractions in [0, 1], and a metric of another unit says "
-            "so in its name (*_ms, *_minutes, *_per_second, *_speedup, *_mb, *_px, *_difference, *_count, bleu*, chrf*, rouge*)."
+            "so in its name (*_ms, *_minutes, *_hours, *_per_second, *_speedup, *_mb, *_px, *_difference, *_count, bleu*, chrf*, rouge*)."
         )
     if unit == "score" and not 0 <= row.value <= 100:
         raise ValueError(f"{where}: {row.value} is outside 0–100.")

@@ -15,7 +15,7 @@ import pytest
 
 from signlang_hf.landmarks import LandmarkSequence, load_landmarks
 from signlang_hf.pose import Detection, ExtractionReport, PoseEstimator, extract_folder
-from signlang_hf.pose.extraction import find_videos
+from signlang_hf.pose.job import find_videos
 from signlang_hf.pose.manifest import read_manifest
 from signlang_hf.video import write_video
 

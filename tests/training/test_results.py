@@ -150,6 +150,10 @@ def test_units_follow_from_names():
     assert [unit_of(name) for name in ("top1", "macro_f1", "wer", "chrf", "start_speedup", "rms_px")] == [
         "rate", "rate", "open rate", "score", "times", "px"
     ]  # fmt: skip
+    assert (
+        unit_of("core_hours") == "h"
+        and format_value(replace(ROW, metric="core_hours", value=521.4, spread=None)) == "521 h"
+    )
     assert unit_of("answer") == "rate"  # an ending counts only after an underscore
 
 

@@ -205,10 +205,11 @@ class SignKeypointProcessor(SignProcessor):
         """Features of one clip: (T, F) float32 without NaN, before padding."""
         features = self._features(clip)
         if self.mean is not None:
-            features = features - np.asarray(self.mean, np.float32)
+            features -= np.asarray(self.mean, np.float32)
         if self.std is not None:
-            features = features / np.asarray(self.std, np.float32)
-        return np.nan_to_num(features, nan=0.0, copy=False)
+            features /= np.asarray(self.std, np.float32)
+        features[np.isnan(features)] = 0.0
+        return features
 
     def fit(self, clips: Iterable[Any]) -> SignKeypointProcessor:
         """Measure ``mean`` and ``std`` of every feature over the seen values of training clips, and keep them; before
