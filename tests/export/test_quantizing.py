@@ -256,6 +256,20 @@ def test_errors_are_turned_round_and_stay_in_the_values(tiny, rows, monkeypatch)
     assert found.drop == pytest.approx(15) and not found.chosen and found.speedup > 0
 
 
+def test_a_translator_is_compared_by_its_texts_and_the_time_of_a_search(tiny):
+    import datasets
+
+    sentences = datasets.Dataset.from_list(
+        [
+            {"id": "1", "glosses": ["DOCTOR", "COME"], "text": "the doctor comes"},
+            {"id": "2", "glosses": ["TODAY"], "text": "today"},
+        ]
+    )
+    found = compare(str(tiny.source("translator")), str(tiny.export("translator")), sentences, runs=2)
+    assert found.metric == "chrf" and found.drop == 0 and found.values[0] == pytest.approx(100 * found.before)
+    assert found.n == 2 and found.speedup > 0 and found.milliseconds[0] > 0
+
+
 def test_a_version_that_loses_more_than_a_point_is_not_chosen():
     made = {"metric": "accuracy", "bytes_before": 2, "bytes_after": 1, "speedup": 2.0, "n": 100}
     assert Comparison(before=0.90, after=0.89 + 1e-9, **made).chosen
