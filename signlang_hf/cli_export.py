@@ -41,7 +41,9 @@ def export(
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Of ONNX: pictures and videos of signers, on which int8 of a keypoint detector is measured out."),
+        typer.Option(
+            help="Of ONNX: pictures and videos of signers, on which int8 of a keypoint detector is measured out."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +75,9 @@ def export(
         raise typer.Exit(1)
 
 
-def _to_onnx(model: str | None, out: Path, quantize: str | None, given: dict[str, Any]) -> tuple[list[Any], dict[str, str]]:
+def _to_onnx(
+    model: str | None, out: Path, quantize: str | None, given: dict[str, Any]
+) -> tuple[list[Any], dict[str, str]]:
     from .export import export_all, export_model
     from .export.pictures import calibration_pictures
 
@@ -83,7 +87,9 @@ def _to_onnx(model: str | None, out: Path, quantize: str | None, given: dict[str
     return export_all(out, **settings) if model is None else ([export_model(model, out, **settings)], {})
 
 
-def _to_tflite(model: str | None, out: Path, quantize: str | None, given: dict[str, Any]) -> tuple[list[Any], dict[str, str]]:
+def _to_tflite(
+    model: str | None, out: Path, quantize: str | None, given: dict[str, Any]
+) -> tuple[list[Any], dict[str, str]]:
     from .export import export_all_tflite, export_tflite
 
     settings = {"quantize": quantize, "converter": given["converter"]}

@@ -79,7 +79,9 @@ def read_clip(path: Path, graph: Graph) -> dict[str, np.ndarray]:
     values = values[0] if values.ndim == 3 and len(values) == 1 else values
     if values.ndim != 2 or values.shape[1] != size or not len(values):
         raise ValueError(f"input_values in {path} have shape {values.shape}; the model takes (T, {size}).")
-    mask = np.asarray(arrays["attention_mask"]).reshape(-1) if "attention_mask" in arrays else np.ones(len(values), bool)
+    mask = (
+        np.asarray(arrays["attention_mask"]).reshape(-1) if "attention_mask" in arrays else np.ones(len(values), bool)
+    )
     values = values[mask.astype(bool)]
     if len(values) > frames:
         raise ValueError(
@@ -104,7 +106,9 @@ def recognize(folder: Folder, path: Path, top: int) -> list[dict[str, Any]]:
         knowing = {"probability": scores.max(), "logit": logits.max(), "energy": energy}[kind]
         if knowing < threshold:
             if kind == "probability":
-                threshold, knowing = (np.log(one / (1 - one)) for one in np.clip([threshold, knowing], 1e-12, 1 - 1e-12))
+                threshold, knowing = (
+                    np.log(one / (1 - one)) for one in np.clip([threshold, knowing], 1e-12, 1 - 1e-12)
+                )
             else:
                 threshold, knowing = threshold / temperature, knowing / temperature
             known = 1 / (1 + np.exp(min(threshold - knowing, _LARGEST)))
@@ -177,7 +181,9 @@ def source_ids(folder: Folder, glosses: str) -> list[int]:
     for gloss in glosses.split():
         parts = [known.get(fold(gloss), UNKNOWN_TOKEN)]
         if parts == [UNKNOWN_TOKEN] and separators:
-            pieces = [known.get(fold(one), UNKNOWN_TOKEN) for one in re.split(f"[{re.escape(separators)}]", gloss) if one]
+            pieces = [
+                known.get(fold(one), UNKNOWN_TOKEN) for one in re.split(f"[{re.escape(separators)}]", gloss) if one
+            ]
             parts = pieces if any(one != UNKNOWN_TOKEN for one in pieces) else parts
         ids += parts
     if not ids:
@@ -276,7 +282,9 @@ def answer(folder: Folder, source: Path | None, glosses: str | None, top: int) -
 def main(argv: list[str] | None = None) -> int | str:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", nargs="?", type=Path, help=".npz or .npy of a clip's features, or a picture")
-    parser.add_argument("--model", type=Path, default=Path(__file__).resolve().parent, help="folder; default this file's")
+    parser.add_argument(
+        "--model", type=Path, default=Path(__file__).resolve().parent, help="folder; default this file's"
+    )
     parser.add_argument("--glosses", help="of a sentence, for a translator")
     parser.add_argument("--top", type=int, default=5, help="how many labels")
     parser.add_argument("--threads", type=int, default=1)

@@ -52,19 +52,8 @@ FRAMES = range(5, 1001)
 DEFAULT_FRAMES = 64
 QUANTIZATIONS = ("int8",)
 TOLERANCE = 1e-4
+_KEYPOINT = ("signlang_transformer", "signlang_bilstm", "signlang_hybrid", "signlang_conv")
 _CLIP = ("input_values", "attention_mask")
-_SIGN = ("logits", "embedding", "pooling_weights")
-_SINGLE = {
-    **dict.fromkeys(
-        ("signlang_transformer", "signlang_bilstm", "signlang_hybrid", "signlang_conv"), {"": (_CLIP, _SIGN)}
-    ),
-    "signlang_ctc": {"": (_CLIP, ("logits", "logit_lengths"))},
-    "signlang_detector": {
-        "heatmap": (("pixel_values",), ("heatmaps",)),
-        "simcc": (("pixel_values",), ("simcc_x", "simcc_y")),
-    },
-}
-"""Model type → by its head the inputs and outputs of its graph."""
 _TRANSLATOR = (
     (ENCODER, "encoder", ("input_ids", "attention_mask"), ("last_hidden_state", "states", "memory")),
     (
@@ -161,6 +150,17 @@ def export_all_tflite(out: str | os.PathLike[str], **settings: Any) -> tuple[lis
     return reports, failures
 
 
+def single_graph(config: Any) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Names of the inputs and outputs of a model that is one graph; None for another."""
+    if config.model_type in _KEYPOINT:
+        return _CLIP, ("logits", "embedding", "pooling_weights")
+    if config.model_type == "signlang_ctc":
+        return _CLIP, ("logits", "logit_lengths")
+    if config.model_type == "signlang_detector":
+        return ("pixel_values",), ("simcc_x", "simcc_y") if config.head == "simcc" else ("heatmaps",)
+    return None
+
+
 def _export(source: Path, target: Path, job: _Job) -> TFLiteRecord:
     """One folder, and through it the folders of its members."""
     config = loaded(str(source), lambda: AutoConfig.from_pretrained(source))
@@ -169,9 +169,8 @@ def _export(source: Path, target: Path, job: _Job) -> TFLiteRecord:
     shutil.copyfile(Path(__file__).with_name(RUNNER), target / RUNNER)
     graphs: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = ()
     members: list[str] = []
-    if kind in _SINGLE:
-        head = getattr(config, "head", "") if kind == "signlang_detector" else ""
-        graphs = ((MODEL, "model", *_SINGLE[kind][head]),)
+    if (names := single_graph(config)) is not None:
+        graphs = ((MODEL, "model", *names),)
         members = [HANDS] if (source / HANDS / "config.json").is_file() else []
     elif kind in TRANSLATORS:
         graphs = _TRANSLATOR
@@ -186,7 +185,9 @@ def _export(source: Path, target: Path, job: _Job) -> TFLiteRecord:
             )
     else:
         raise ValueError(f"{source} is a {kind} model; there is no TFLite export for it.")
-    how = _QUANTIZED.get(kind, "dynamic") if graphs and job.quantize else ""
+    how = ""
+    if graphs and job.quantize:
+        how = "weights" if kind == "signlang_detector" else "dynamic"
     if graphs:
         _convert(source, target, kind, graphs, how, job)
     for member in members:
@@ -204,10 +205,6 @@ def _export(source: Path, target: Path, job: _Job) -> TFLiteRecord:
     )
     record.save(target)
     return record
-
-
-_QUANTIZED = {"signlang_detector": "weights"}
-"""Model type → how int8 is done where it is not ``dynamic``."""
 
 
 def _convert(source: Path, target: Path, kind: str, graphs: Any, how: str, job: _Job) -> None:

@@ -34,6 +34,11 @@ def memory_widths(config: Any) -> list[int]:
     return [config.attention_size, *([3 * config.hidden_size] if config.input_feeding else [])]
 
 
+def pieces(values: torch.Tensor, widths: list[int]) -> list[torch.Tensor]:
+    """The last axis cut up. Into one piece it is not cut at all: the converter to TFLite stumbles over that."""
+    return [values] if len(widths) == 1 else list(values.split(widths, dim=-1))
+
+
 def members_of(model: Any) -> list[Any]:
     """The translators of an ensemble, or the one model."""
     return list(model.members) if hasattr(model.config, "member_configs") else [model]
@@ -78,9 +83,9 @@ class TranslatorDecoderGraph(TranslatorGraph):
         memory: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         configs = [member.config for member in self.members]
-        sources = encoder_hidden_states.split([one.encoder_size for one in configs], dim=-1)
-        olds = states.split([one.num_hidden_layers * one.hidden_size for one in configs], dim=-1)
-        memories = list(memory.split([width for one in configs for width in memory_widths(one)], dim=-1))
+        sources = pieces(encoder_hidden_states, [one.encoder_size for one in configs])
+        olds = pieces(states, [one.num_hidden_layers * one.hidden_size for one in configs])
+        memories = pieces(memory, [width for one in configs for width in memory_widths(one)])
         logits, attentions, news = [], [], []
         for member, source, old in zip(self.members, sources, olds):
             config = member.config
