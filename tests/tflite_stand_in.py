@@ -75,6 +75,14 @@ def convert(module: Any, sample_kwargs: dict[str, Any]) -> Converted:
     return Converted(module)
 
 
+def stand_in(folder: Path) -> Path:
+    """Something that is called like a Python with litert-torch in it."""
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 def put_in_place() -> None:
     names = ("litert_torch", "ai_edge_litert", "ai_edge_litert.interpreter", "ai_edge_quantizer")
     torch_, litert, interpreter, quantizing = (types.ModuleType(name) for name in names)
