@@ -66,6 +66,7 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
         if job["quantize"]:
             _quantize(path, job["quantize"])
             _answer(path, examples, "quantized")
+        path.chmod(path.stat().st_mode & ~0o111)  # the converter writes files as if they were programs
     return {"versions": {name: version(name) for name in _PACKAGES}}
 
 
