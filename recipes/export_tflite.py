@@ -82,7 +82,7 @@ def rows_of(found: dict[str, dict[str, TFLiteReport]], args: argparse.Namespace)
             ]
         rows.append(
             ResultRow(
-                model=name, split="torch float32", metric="size_mb", value=reports["float32"].bytes_before / 1e6, n=1,
+                model=name, split="torch, as stored", metric="size_mb", value=reports["float32"].bytes_before / 1e6, n=1,
                 command=command,
             )
         )  # fmt: skip

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ..metrics.sign_recognition.sign_recognition import sign_recognition
-from ..models.loading import is_export
+from ..models.loading import is_export, weight_bytes
 from ..pipelines.loading import load_pipeline, task_of
 from ..training.detection import measure_points
 from ..training.evaluation import predict
@@ -220,7 +220,7 @@ def _ran_on(folder: Path, provider: str) -> dict[str, int]:
 def _size(folder: Path) -> int:
     if is_export(folder):
         return size_of(folder)
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in (".safetensors", ".ubj"))
+    return weight_bytes(folder)
 
 
 __all__ = ["LIMIT", "Comparison", "compare", "compare_versions", "interleaved_ratio", "times_by_turns"]

@@ -29,7 +29,7 @@ from ..models.detector import HandDetector, SignDetectorProcessor
 from ..models.detector.processing_hands import FOLDER as HANDS
 from ..models.ensemble.modeling_ensemble import BOOSTER as TREES
 from ..models.ensemble.modeling_ensemble import WEIGHTS, load_booster
-from ..models.loading import loaded
+from ..models.loading import loaded, weight_bytes
 from .booster import booster_graph
 from .card import save_export_card
 from .folders import check_goal, check_space, copy_settings, whole_folder
@@ -50,7 +50,6 @@ from .sources import (
     load_model,
     short_name,
     source_folder,
-    weight_bytes,
 )
 from .translator_graphs import TranslatorDecoderGraph, TranslatorEncoderGraph
 

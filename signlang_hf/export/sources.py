@@ -63,11 +63,6 @@ def check_processor(source: Path, config: Any) -> None:
         )
 
 
-def weight_bytes(source: Path) -> int:
-    """Bytes of the weights in a model's folder, those of its members included."""
-    return sum(path.stat().st_size for path in source.rglob("*") if path.suffix in (".safetensors", ".ubj"))
-
-
 def first_line(error: BaseException) -> str:
     """What an error says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -81,5 +76,4 @@ __all__ = [
     "load_model",
     "short_name",
     "source_folder",
-    "weight_bytes",
 ]

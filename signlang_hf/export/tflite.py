@@ -28,7 +28,7 @@ from transformers import AutoConfig
 
 from .. import pretrained
 from ..models.detector.processing_hands import FOLDER as HANDS
-from ..models.loading import loaded
+from ..models.loading import loaded, weight_bytes
 from .examples import made_up
 from .folders import check_goal, check_space, copy_settings, whole_folder
 from .record import size_of
@@ -40,7 +40,6 @@ from .sources import (
     load_model,
     short_name,
     source_folder,
-    weight_bytes,
 )
 from .tflite_card import save_tflite_card
 from .tflite_graphs import graph_of

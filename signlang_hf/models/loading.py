@@ -63,6 +63,17 @@ def is_export(model: str | os.PathLike[str]) -> bool:
     return Path(model, EXPORT_RECORD).is_file()
 
 
+def weight_bytes(folder: str | os.PathLike[str]) -> int:
+    """Bytes of the weights in a model's folder, those of its members included, and of no checkpoint of its training."""
+    root = Path(folder)
+    return sum(
+        path.stat().st_size
+        for path in root.rglob("*")
+        if path.suffix in (".safetensors", ".ubj")
+        and not any(part.startswith("checkpoint-") for part in path.relative_to(root).parts)
+    )
+
+
 def processor_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     """What a folder's processor was saved with, read without making one; None where there is none."""
     path = next((Path(folder, name) for name in _PROCESSORS if Path(folder, name).is_file()), None)
