@@ -1,6 +1,7 @@
 # `make demo` shows what the library does, `make test` shows that it works; `make help` names the rest.
-# Everything is installed into .venv (transformers 4.57) and, for test-v5, .venv-v5 (transformers 5). A stamp file in the environment
-# says what is there already, so nothing is installed twice, and what depends on a changed setup.cfg or constraints file is.
+# Everything is installed into .venv (transformers 4.57) and, for test-v5, .venv-v5 (transformers 5); what converts models to TFLite into
+# .venv-tflite, because it does not go with the rest. A stamp file in the environment says what is there already, so nothing is
+# installed twice, and what depends on a changed setup.cfg or constraints file is.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,18 +16,21 @@ export PIP_RETRIES := 10
 
 VENV := .venv
 VENV5 := .venv-v5
+VENV_TFLITE := .venv-tflite
 WORKERS ?= 2
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(firstword $(foreach found,python3.11 python3.12 python3.10 python3 python,\
 	$(if $(shell $(found) -c '$(SUPPORTED)' 2>/dev/null && echo yes),$(found))))
 
-.PHONY: help setup demo test test-v5 lint format cards clean
+.PHONY: help setup setup-tflite demo test test-v5 lint format cards clean
 
 help: ## name the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "Options: VIDEO=file (demo), PYTHON=python3.11 (a new environment), WORKERS=2 and ARGS='tests/…' (test, test-v5)"
 
 setup: $(VENV)/.all ## make .venv with everything
+
+setup-tflite: $(VENV_TFLITE)/.all ## make .venv-tflite, which signlang export --to tflite needs
 
 demo: $(if $(VIDEO),$(VENV)/.video,$(VENV)/.demo) ## train on real fingerspelling and recognise; VIDEO=my_sign.mp4 for your own
 	$(VENV)/bin/python recipes/demo_fingerspelling.py $(if $(VIDEO),--video "$(VIDEO)")
@@ -49,7 +53,7 @@ cards: $(VENV)/.demo ## render the measured results into the README
 	$(VENV)/bin/python hub_cards/render.py
 
 clean: ## remove environments and caches; outputs/ stays
-	rm -rf $(VENV) $(VENV5) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(VENV5) $(VENV_TFLITE) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find signlang_hf recipes hub_cards tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- environments ----
@@ -63,8 +67,10 @@ $(VENV)/.demo: WANTED = -e ".[train]"
 $(VENV)/.video: WANTED = -e ".[pose,train]"
 $(VENV)/.all: WANTED = -e ".[all,dev]"
 $(VENV5)/.all: WANTED = -e ".[decoding,detector,ensemble,explain,pose,ray,track,train,tune,vlm,wlasl,dev]"
+# Without signlang_hf: it is given the code of the model that it is to convert.
+$(VENV_TFLITE)/.all: WANTED = "litert-torch>=0.10,<0.11" "transformers>=4.57.6,<5" "timm>=1.0.15" "safetensors>=0.4.3"
 
-$(VENV)/.made $(VENV5)/.made:
+$(VENV)/.made $(VENV5)/.made $(VENV_TFLITE)/.made:
 	@python="$(PYTHON)"; \
 	if [ -z "$$python" ]; then \
 		echo "signlang_hf needs Python 3.10, 3.11 or 3.12, and none was found; install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; \
@@ -90,5 +96,9 @@ $(VENV)/.all: setup.cfg pyproject.toml constraints.txt $(VENV)/.made
 	@touch $@ $(VENV)/.video $(VENV)/.demo $(VENV)/.lint
 
 $(VENV5)/.all: setup.cfg pyproject.toml constraints-v5.txt $(VENV5)/.made
+	$(INSTALL)
+	@touch $@
+
+$(VENV_TFLITE)/.all: constraints-tflite.txt $(VENV_TFLITE)/.made
 	$(INSTALL)
 	@touch $@

@@ -55,6 +55,7 @@ report = extract(source, out, num_workers=int(workers), progress=False)
 assert not report.failures, report
 """
 POSE_FORMAT = "from pose_format.bin.directory import main; main()"
+LOOP = "sum(number * number % 7 for number in range(40_000_000))"
 SAME_POINTS = {"face": True, "world": True}
 MILLION = 1_000_000
 ONE, MANY, FULL, OTHER = "one worker", "workers", "one worker, same points", "pose-format"
@@ -144,6 +145,25 @@ def measure(
     return seconds[0], seconds[1], frames.popitem()[1]
 
 
+def ceiling(workers: int, repeats: int, command: str) -> ResultRow:
+    """What several processes can gain on this machine at best: a loop of arithmetic, which shares neither memory nor disk, in as many
+    processes at once as there are workers, against one alone. Cores that are threads of one core show here."""
+
+    def seconds(number: int) -> float:
+        start = time.perf_counter()
+        loops = [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(number)]
+        for loop in loops:
+            loop.wait()
+        return time.perf_counter() - start
+
+    pairs = np.array([(seconds(1), seconds(workers)) for _ in range(repeats)])
+    gains = workers * pairs[:, 0] / pairs[:, 1]
+    return ResultRow(
+        f"a loop of arithmetic, {workers} processes", "the machine's ceiling", "speedup", float(np.median(gains)), repeats, command,
+        spread=float(gains.std()), against="the same loop, 1 process", ratio=float(np.median(gains)),
+    )  # fmt: skip
+
+
 def library_rows(args: argparse.Namespace, command: str) -> list[ResultRow]:
     """The library against pose-format."""
     number = len(find_videos(args.clips))
@@ -161,6 +181,7 @@ def library_rows(args: argparse.Namespace, command: str) -> list[ResultRow]:
         row(FULL, full, OTHER, other),
         row(MANY, f"signlang extract, {args.workers} workers", ONE, one),
         row(OTHER, other, ONE, one),
+        ceiling(args.workers, args.repeats, command),
     ]
 
 

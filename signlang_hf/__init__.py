@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ORTModelForSignTranslation,
         ORTModelForSignTranslator,
         export_model,
+        export_tflite,
     )
     from .landmarks import LandmarkSequence, Layout, get_layout, list_layouts, load_landmarks, register_layout
     from .models.ctc import SignCTCConfig, SignCTCModel, SignCTCProcessor, SignForCTC
@@ -82,6 +83,7 @@ _HOME = {
         "ORTModelForSignTranslation",
         "ORTModelForSignTranslator",
         "export_model",
+        "export_tflite",
     ),
     "models.ctc": ("SignCTCConfig", "SignCTCModel", "SignCTCProcessor", "SignForCTC"),
     "models.detector": (
@@ -180,6 +182,7 @@ __all__ = [
     "__version__",
     "estimate_video",
     "export_model",
+    "export_tflite",
     "get_layout",
     "list_datasets",
     "list_layouts",

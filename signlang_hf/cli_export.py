@@ -18,50 +18,84 @@ Provider = Annotated[
     str | None, typer.Option(help="Of onnxruntime: cpu (default), cuda, tensorrt, directml, coreml or auto.")
 ]
 _RUNTIMES = ("auto", "torch", "ort")
-_FORMATS = ("onnx",)
+_FORMATS = ("onnx", "tflite")
+_OPSET = 18
 
 
 def export(
     model: Annotated[str | None, typer.Argument(help="Model folder, Hub id or a name from signlang models.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the export; with --all for one folder a model.")] = ...,  # type: ignore[assignment]
     every: Annotated[bool, typer.Option("--all", help="Export all models that come with the package.")] = False,
-    to: Annotated[str, typer.Option(help="Format: onnx.")] = "onnx",
-    quantize: Annotated[str | None, typer.Option(help="int8 or fp16 (for GPUs). Default: float32.")] = None,
-    opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 14 to 20.")] = 18,
+    to: Annotated[str, typer.Option(help="Format: onnx, or tflite for phones and small computers.")] = "onnx",
+    quantize: Annotated[str | None, typer.Option(help="int8 or, of ONNX, fp16 (for GPUs). Default: float32.")] = None,
+    opset: Annotated[
+        int | None, typer.Option(help=f"Version of the ONNX operators, 14 to 20; default {_OPSET}.")
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(help="Of TFLite, whose graphs take clips of one length: how many frames or glosses; default 64."),
+    ] = None,
+    converter: Annotated[
+        Path | None,
+        typer.Option(help="Of TFLite: the Python that has litert-torch; default .venv-tflite (make setup-tflite)."),
+    ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Pictures and videos of signers, on which int8 of a keypoint detector is measured out."),
+        typer.Option(
+            help="Of ONNX: pictures and videos of signers, on which int8 of a keypoint detector is measured out."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a model to ONNX, with its processor and its card: a folder for onnxruntime, pipelines and the Hub."""
+    """Export a model to ONNX or TFLite, with its processor and its card: a folder for onnxruntime, pipelines and the Hub, or for phones."""
     if (model is None) == (not every):
         raise typer.BadParameter("Give a model, or --all.", param_hint="MODEL")
     if to not in _FORMATS:
         raise ValueError(f"Models cannot be exported to {to!r}; choose {' or '.join(_FORMATS)}.")
-    from .export import export_all, export_model
-    from .export.pictures import calibration_pictures
-
-    pictures = calibration_pictures(calibration) if calibration is not None else []
-    settings: dict[str, Any] = {"quantize": quantize, "opset": opset, "pictures": pictures}
-    failures: dict[str, str] = {}
-    if every:
-        reports, failures = export_all(out, **settings)
-    else:
-        reports = [export_model(model, out, **settings)]
+    given = {"opset": opset, "calibration": calibration, "frames": frames, "converter": converter}
+    for name in ("frames", "converter") if to == "onnx" else ("opset", "calibration"):
+        if given[name] is not None:
+            raise ValueError(f"--{name} is not of {to}; leave it out.")
+    reports, failures = (_to_onnx if to == "onnx" else _to_tflite)(model, out, quantize, given)
     for name, reason in failures.items():
         say(reason if name in reason else f"{name}: {reason}")
     if as_json:
         print(json.dumps({"exported": [one.to_dict() for one in reports], "failed": failures}, ensure_ascii=False))
     elif reports:
         table = Table("model", "precision", "MB before", "MB after", "float32 against torch")
+        if to == "tflite" and quantize is not None:
+            table.add_column(f"{quantize} against torch")
         for one in reports:
             sizes = (f"{size / 1e6:.2f}" for size in (one.bytes_before, one.bytes_after))
-            table.add_row(one.model, one.record.precision, *sizes, f"{one.record.parity:.1e}")
+            differences = [one.record.parity, *([one.record.difference] if len(table.columns) > 5 else [])]
+            table.add_row(one.model, one.record.precision, *sizes, *(f"{one:.1e}" for one in differences))
         output.print(table)
         say(f"wrote {out}")
     if failures:
         raise typer.Exit(1)
+
+
+def _to_onnx(
+    model: str | None, out: Path, quantize: str | None, given: dict[str, Any]
+) -> tuple[list[Any], dict[str, str]]:
+    from .export import export_all, export_model
+    from .export.pictures import calibration_pictures
+
+    pictures = calibration_pictures(given["calibration"]) if given["calibration"] is not None else []
+    opset = _OPSET if given["opset"] is None else given["opset"]
+    settings: dict[str, Any] = {"quantize": quantize, "opset": opset, "pictures": pictures}
+    return export_all(out, **settings) if model is None else ([export_model(model, out, **settings)], {})
+
+
+def _to_tflite(
+    model: str | None, out: Path, quantize: str | None, given: dict[str, Any]
+) -> tuple[list[Any], dict[str, str]]:
+    from .export import export_all_tflite, export_tflite
+
+    settings = {"quantize": quantize, "converter": given["converter"]}
+    if given["frames"] is not None:
+        settings["frames"] = given["frames"]
+    return export_all_tflite(out, **settings) if model is None else ([export_tflite(model, out, **settings)], {})
 
 
 def runtime_of(model: str | None, runtime: str, provider: str | None) -> str:
@@ -140,6 +174,9 @@ def heatmap_estimator(model: str | None, runtime: str, provider: str | None, dev
         return "heatmap", {"model": model} | ({} if device == "auto" else {"device": device})
     if device != "auto":
         raise ValueError("--device is of torch; an exported model takes --provider.")
+    from .compat import require_optimum
+
+    require_optimum()
     from .export.estimator import FACTORY
 
     return FACTORY, {"model": model} | ({} if provider is None else {"provider": provider})

@@ -452,7 +452,7 @@ def _complete_model(folder: Path) -> dict[str, Path]:
     files = _files(folder)
     needed = {
         "config.json": any(name == "config.json" for name in files),
-        "weights (*.safetensors)": any(name.endswith((".safetensors", ".onnx")) for name in files),
+        "weights (*.safetensors)": any(name.endswith((".safetensors", ".onnx", ".tflite")) for name in files),
         "a processor (processor.save_pretrained writes it)": any(name in files for name in _PROCESSORS),
         "a card (signlang_hf.hub.save_model_card writes it)": "README.md" in files,
     }

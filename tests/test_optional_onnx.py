@@ -34,7 +34,7 @@ def test_on_transformers_5(monkeypatch, tmp_path):
     with pytest.raises(
         ImportError, match=r"needs Optimum, which goes with transformers 4\.57 only; this is transformers"
     ):
-        import signlang_hf.export  # noqa: F401
+        from signlang_hf.export import export_model  # noqa: F401
     assert "transformers<5" in refused("export", "dgs30", "--out", str(tmp_path / "out"))
 
 
@@ -43,10 +43,22 @@ def test_without_a_package(monkeypatch, tmp_path, missing):
     monkeypatch.setattr(compat, "_V5", False)
     monkeypatch.setattr(compat, "find_spec", lambda name: None if name == missing else object())
     with pytest.raises(ImportError, match=rf'ONNX export needs {missing}: pip install "signlang-hf\[onnx\]"'):
-        import signlang_hf.export  # noqa: F401
+        from signlang_hf.export import export_model  # noqa: F401
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "onnx_export.json").write_text("{}")
     assert f"needs {missing}" in refused("recognize", "clip.npz", "--model", str(tmp_path))
+
+
+def test_tflite_needs_none_of_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(compat, "_V5", True)
+    monkeypatch.setattr(sys.modules[__name__].compat, "find_spec", lambda name: None)
+    for name in ("optimum", "onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None)
+    from signlang_hf.export import export_tflite
+
+    with pytest.raises(FileNotFoundError, match="needs litert-torch in an environment of its own"):
+        export_tflite("dgs30", tmp_path / "out", converter=tmp_path / "python")
+    assert "needs Optimum" in refused("extract", "clips", "--out", "x", "--estimator", "heatmap", "--runtime", "ort")
 
 
 def test_names_on_the_front_page():

@@ -10,6 +10,7 @@ Design decisions:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ _WIDTHS = range(8, 1025, 8)
 _CLIPS_A_LABEL, _GROWN_ON = 4, 16
 
 
-class _Layers(nn.Module):
+class _Layers(nn.Module, ABC):
     """Layers over time and a linear layer, on the mean over time or on every frame."""
 
     def __init__(self, input_size: int, num_labels: int, width: int, per_frame: bool) -> None:
@@ -35,11 +36,13 @@ class _Layers(nn.Module):
         self.per_frame, self.input_size = per_frame, input_size
         self.build(input_size, num_labels, width)
 
+    @abstractmethod
     def build(self, input_size: int, num_labels: int, width: int) -> None:
-        raise NotImplementedError
+        """Make the layers, and the linear one as ``head``."""
 
+    @abstractmethod
     def encode(self, values: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """(B, T, input_size) → what ``head`` takes of every frame."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         hidden = self.encode(values)
@@ -66,13 +69,14 @@ class _Transformer(_Layers):
         return self.encoder(self.project(values))
 
 
-class _Alternative:
+class _Alternative(ABC):
     """What all have: ``parameters`` and ``run(shape)``."""
 
     parameters: int | None
 
+    @abstractmethod
     def run(self, shape: Shape) -> Callable[[], Any]:
-        raise NotImplementedError
+        """What runs on made-up clips of a shape."""
 
 
 class _OfLayers(_Alternative):

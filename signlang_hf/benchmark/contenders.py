@@ -23,7 +23,7 @@ from transformers import (
     AutoModelForVideoClassification,
 )
 
-from ..models.loading import is_export, loaded
+from ..models.loading import is_export, loaded, weight_bytes
 from .alternatives import ALTERNATIVES
 
 TRANSLATORS = ("signlang_translator", "signlang_translator_ensemble")
@@ -75,9 +75,7 @@ class Contender:
             return Opened(_runner(model, torch.device("cpu")), None, size_of(Path(self.folder)))
         auto = _AUTO.get(AutoConfig.from_pretrained(self.folder).model_type, AutoModelForVideoClassification)
         model = loaded(self.folder, lambda: auto.from_pretrained(self.folder, dtype=torch.float32)).eval()
-        size = sum(
-            path.stat().st_size for path in Path(self.folder).rglob("*") if path.suffix in (".safetensors", ".ubj")
-        )
+        size = weight_bytes(self.folder)
         count = sum(parameter.numel() for parameter in model.parameters())
         model = model.to(self.device)
         if self.compiled:

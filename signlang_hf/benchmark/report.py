@@ -72,7 +72,7 @@ def picture(found: Benchmark, path: Path, roads: Sequence[Road] = ()) -> Path:
     ]
     if not panels and not roads:
         raise ValueError("There is nothing to draw.")
-    heights = [0.32 * len(rows) + 0.7 for _, _, rows in panels] + ([0.45 * len(roads) + 1.2] if roads else [])
+    heights = [0.32 * len(rows) + 0.7 for _, _, rows in panels] + ([0.45 * len(roads) + 1.4] if roads else [])
     figure = new_figure(8, sum(heights))
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axis, (model, batch, rows) in zip(axes, panels):
@@ -100,12 +100,13 @@ def _draw_roads(axis, roads: Sequence[Road]) -> None:  # noqa: ANN001 - matplotl
             axis.barh(place, road.ms[stage], left=left, color=colour, height=0.6, label=stage if place == 0 else None)
             left += road.ms[stage]
         own = sum(road.ms[stage] for stage in STAGES[2:])
-        axis.text(left, place, f"  {left:.0f} ms, {own:.1f} of them not decoding or landmarks", va="center", fontsize=8)
+        axis.text(left, place, f"  {left:.0f} ms, ours {own:.1f}", va="center", fontsize=8)
     axis.set_yticks(range(len(roads)), [f"{road.model}\n{road.clip}" for road in roads], fontsize=8)
     axis.invert_yaxis()
-    axis.set_xlim(0, 1.6 * max(road.total_ms for road in roads))
-    axis.set_title("From a video file to its answer: ms a clip", fontsize=9, loc="left")
-    axis.legend(loc="lower right", fontsize=7, ncols=len(STAGES), frameon=False, bbox_to_anchor=(1.0, 1.0))
+    axis.set_xlim(0, 1.3 * max(road.total_ms for road in roads))
+    title = f"From a video file to its answer: ms a clip (ours: {', '.join(STAGES[2:])})"
+    axis.set_title(title, fontsize=9, loc="left")
+    axis.legend(loc="upper left", fontsize=7, ncols=len(STAGES), frameon=False, bbox_to_anchor=(0.0, -0.25))
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(axis="x", labelsize=8)
 

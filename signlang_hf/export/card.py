@@ -1,4 +1,4 @@
-"""The card of an exported model: that of the model, but what it says about use is about onnxruntime.
+"""The card of an exported model: that of the model, but what it says about use is about what runs it.
 
 With fewer bits it is another model than the one that was measured. Its card leaves the results in the table, says whose they are, and
 takes them out of ``model-index``, from which the Hub ranks.
@@ -62,7 +62,7 @@ def save_export_card(source: Path, folder: Path, record: ExportRecord, shown: Pa
         shown: where the export will lie, for the examples.
     """
     info = CardInfo.from_folder(source)
-    card = ModelCard.load(source / "README.md") if (source / "README.md").is_file() else model_card(info)
+    card = card_of(source, info)
     precision = f"{record.precision}, {record.quantization} quantisation" if record.quantization else record.precision
     section = _SECTION.format(
         name=_CLASSES[info.task], where=shown.as_posix(), task=info.task, example=info.example,
@@ -70,13 +70,23 @@ def save_export_card(source: Path, folder: Path, record: ExportRecord, shown: Pa
         precision=precision, opset=record.opset, parity=record.parity, size=size_of(folder) / 1e6,
         results=_MEASURED if record.precision == "float32" else _NOT_MEASURED,
     )  # fmt: skip
+    write_card(card, section, folder, library="optimum", tag="onnx", same_results=record.precision == "float32")
+
+
+def card_of(source: Path, info: CardInfo) -> ModelCard:
+    """The card of a model's folder, or one made up of what the folder says."""
+    return ModelCard.load(source / "README.md") if (source / "README.md").is_file() else model_card(info)
+
+
+def write_card(card: ModelCard, section: str, folder: Path, *, library: str, tag: str, same_results: bool) -> None:
+    """Write a card whose section about use is ``section``; without ``same_results`` its results are no longer ranked."""
     text, found = _USE.subn(lambda _: section, card.text, count=1)
     card.text = text if found else f"{card.text.rstrip()}\n\n{section}"
-    if record.precision != "float32":
+    if not same_results:
         card.data.eval_results = None
-    card.data.library_name = "optimum"
-    card.data.tags = [*dict.fromkeys([*(card.data.tags or []), "onnx"])]
+    card.data.library_name = library
+    card.data.tags = [*dict.fromkeys([*(card.data.tags or []), tag])]
     atomic_write(folder / "README.md", lambda stream: stream.write(str(card).encode()))
 
 
-__all__ = ["save_export_card"]
+__all__ = ["card_of", "save_export_card", "write_card"]

@@ -2,9 +2,9 @@
 
 Design decisions:
 
-* Both sides go the road that users go (processor, pipeline, decoder), so what is compared is answers.
-* Times are taken by turns, one run of each after the other, and compared pair by pair: whatever else the machine does, it does to
-  both.
+* All versions go the road that users go (processor, pipeline, decoder), so what is compared is answers.
+* Times are taken by turns, one run of each version after the other, and compared round by round: whatever else the machine does, it
+  does to all of them. Of a translator it is a whole search that is timed, of everything else one forward pass.
 * A version that loses more than a point is reported and not chosen; that it is small and fast is no use then.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ..metrics.sign_recognition.sign_recognition import sign_recognition
-from ..models.loading import is_export
+from ..models.loading import is_export, weight_bytes
 from ..pipelines.loading import load_pipeline, task_of
 from ..training.detection import measure_points
 from ..training.evaluation import predict
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LIMIT = 1.0
 """Points of accuracy that may be lost."""
-# Task → the metric that decides, as a share of 1 where more is better.
+# Task → the metric that decides, and how it becomes a share of 1 where more is better.
 _DECIDES: dict[str, tuple[str, Callable[[float], float]]] = {
     "sign-recognition": ("accuracy", float),
     "continuous-sign-recognition": ("wer", lambda wer: 1 - wer),
@@ -52,13 +52,16 @@ class Comparison:
     """Two versions of a model on the same rows.
 
     Args:
-        metric: what was measured; rates of errors are turned round, so more is better.
-        before, after: in [0, 1].
+        metric: what was measured.
+        before, after: in [0, 1]; rates of errors are turned round, so more is better.
         bytes_before, bytes_after: of weights or graphs.
         speedup: median of the ratios of runs by turns, above 1 where the new version is faster; None where it was not timed.
         n: rows.
         ran_on: providers that really ran the new version → operators; empty for torch.
         limit: points that may be lost.
+        values: before and after as the metric itself counts.
+        milliseconds: medians of the runs before and after.
+        runs: how many there were of each.
     """
 
     metric: str
@@ -70,6 +73,9 @@ class Comparison:
     n: int
     ran_on: Mapping[str, int] = field(default_factory=dict)
     limit: float = LIMIT
+    values: tuple[float, float] | None = None
+    milliseconds: tuple[float, float] | None = None
+    runs: int = 0
 
     @property
     def drop(self) -> float:
@@ -86,48 +92,79 @@ class Comparison:
         return asdict(self) | {"drop": self.drop, "chosen": self.chosen}
 
 
-def compare(
-    before: str, after: str, rows: Dataset, *, provider: str = "cpu", batch_size: int = 16, limit: float = LIMIT,
-    runs: int = 30,
-) -> Comparison:  # fmt: skip
-    """Measure two folders of one model on the same rows.
+def compare(before: str, after: str, rows: Dataset, **settings: Any) -> Comparison:
+    """Measure two folders of one model on the same rows; settings and errors as :func:`compare_versions`."""
+    return compare_versions(before, {"after": after}, rows, **settings)["after"]
+
+
+def compare_versions(
+    before: str, versions: Mapping[str, str], rows: Dataset, *, provider: str = "cpu", batch_size: int = 16,
+    limit: float = LIMIT, runs: int = 30,
+) -> dict[str, Comparison]:  # fmt: skip
+    """Measure several folders of one model on the same rows, the first of them once.
 
     Args:
-        before, after: folders with weights or exports.
+        before: folder with weights or an export, which the others are compared with.
+        versions: name → folder.
         rows: of a dataset for the model's task.
         provider: what runs exports.
         batch_size: clips a forward pass.
         limit: points that may be lost.
-        runs: pairs of runs for the time of one clip; 0 takes none.
+        runs: rounds of runs for the time of one clip, picture or sentence; 0 takes none.
 
     Raises:
         ValueError: folders of different tasks, or rows that cannot be measured.
     """
-    pipes = [_pipeline(folder, provider) for folder in (before, after)]
-    tasks = [pipe.task_name for pipe in pipes]
-    if tasks[0] != tasks[1]:
-        raise ValueError(f"{before} is for {tasks[0]} and {after} for {tasks[1]}; compare two of a kind.")
-    name, better = _DECIDES[tasks[0]]
-    shares = [better(float(_metrics(pipe, rows, batch_size)[name])) for pipe in pipes]
-    feeds = _example(pipes[0], rows)
-    speedup = interleaved_ratio(*(_runner(pipe, feeds) for pipe in pipes), runs=runs) if runs and feeds else None
-    sizes = [_size(Path(folder)) for folder in (before, after)]
-    ran = _ran_on(Path(after), provider) if is_export(after) else {}
-    return Comparison(name, *shares, *sizes, speedup=speedup, n=len(rows), ran_on=ran, limit=limit)
+    first = _pipeline(before, provider)
+    others = {name: _pipeline(folder, provider) for name, folder in versions.items()}
+    for name, pipe in others.items():
+        if pipe.task_name != first.task_name:
+            raise ValueError(
+                f"{before} is for {first.task_name} and {versions[name]} for {pipe.task_name}; compare two of a kind."
+            )
+    metric, better = _DECIDES[first.task_name]
+    pipes = [first, *others.values()]
+    value, *values = (float(_metrics(pipe, rows, batch_size)[metric]) for pipe in pipes)
+    times = times_by_turns([_runner(pipe, _example(first, rows)) for pipe in pipes], runs=runs) if runs else None
+    found = {}
+    for place, (name, folder) in enumerate(versions.items()):
+        speedup, milliseconds = None, None
+        if times is not None:
+            speedup = float(np.median(times[0] / times[place + 1]))
+            milliseconds = (1000 * float(np.median(times[0])), 1000 * float(np.median(times[place + 1])))
+        found[name] = Comparison(
+            metric,
+            better(value),
+            better(values[place]),
+            *(_size(Path(one)) for one in (before, folder)),
+            speedup=speedup,
+            n=len(rows),
+            ran_on=_ran_on(Path(folder), provider) if is_export(folder) else {},
+            limit=limit,
+            values=(value, values[place]),
+            milliseconds=milliseconds,
+            runs=runs,
+        )
+    return found
+
+
+def times_by_turns(passes: Sequence[Callable[[], Any]], *, runs: int = 30, warmup: int = 3) -> list[np.ndarray]:
+    """(runs,) seconds of each, one after the other in every round; the first ``warmup`` rounds are not counted."""
+    times: list[list[float]] = [[] for _ in passes]
+    for number in range(warmup + runs):
+        for own, run in zip(times, passes):
+            start = time.perf_counter()
+            run()
+            end = time.perf_counter()
+            if number >= warmup:
+                own.append(end - start)
+    return [np.array(own) for own in times]
 
 
 def interleaved_ratio(first: Callable[[], Any], second: Callable[[], Any], *, runs: int = 30, warmup: int = 3) -> float:
     """How many times as fast the second is as the first: median over pairs of runs, one after the other."""
-    ratios = []
-    for number in range(warmup + runs):
-        start = time.perf_counter()
-        first()
-        middle = time.perf_counter()
-        second()
-        end = time.perf_counter()
-        if number >= warmup:
-            ratios.append((middle - start) / (end - middle))
-    return float(np.median(ratios))
+    before, after = times_by_turns((first, second), runs=runs, warmup=warmup)
+    return float(np.median(before / after))
 
 
 def _pipeline(folder: str, provider: str) -> Any:
@@ -148,23 +185,25 @@ def _metrics(pipe: Any, rows: Dataset, batch_size: int) -> Mapping[str, Any]:
     return measure_points(np.array(places), rows)
 
 
-def _example(pipe: Any, rows: Dataset) -> dict[str, torch.Tensor]:
-    """Inputs of one clip or picture; none for translators, whose time is that of a search."""
+def _example(pipe: Any, rows: Dataset) -> Any:
+    """Inputs of one clip or picture; the glosses of one sentence for a translator."""
     if pipe.task_name == "sign-keypoint-detection":
         return {
             "pixel_values": pipe.image_processor([np.asarray(rows[0]["image"])], return_tensors="pt")["pixel_values"]
         }
-    if "landmarks" not in rows.column_names:
-        return {}
+    if pipe.task_name == "gloss-translation":
+        return rows[0]["glosses"]
     return dict(pipe.feature_extractor(rows[0], return_tensors="pt"))
 
 
-def _runner(pipe: Any, feeds: dict[str, torch.Tensor]) -> Callable[[], Any]:
+def _runner(pipe: Any, example: Any) -> Callable[[], Any]:
+    if pipe.task_name == "gloss-translation":
+        return lambda: pipe(example)
     model = getattr(pipe.model, "recognizer", pipe.model)
 
     def run() -> None:
         with torch.inference_mode():
-            model(**feeds)
+            model(**example)
 
     return run
 
@@ -181,7 +220,7 @@ def _ran_on(folder: Path, provider: str) -> dict[str, int]:
 def _size(folder: Path) -> int:
     if is_export(folder):
         return size_of(folder)
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in (".safetensors", ".ubj"))
+    return weight_bytes(folder)
 
 
-__all__ = ["LIMIT", "Comparison", "compare", "interleaved_ratio"]
+__all__ = ["LIMIT", "Comparison", "compare", "compare_versions", "interleaved_ratio", "times_by_turns"]

@@ -20,23 +20,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
 from optimum.exporters.onnx import export, validate_model_outputs
 from optimum.utils import logging as optimum_logging
-from transformers import (
-    AutoConfig,
-    AutoModelForCTC,
-    AutoModelForKeypointDetection,
-    AutoModelForSeq2SeqLM,
-    AutoModelForVideoClassification,
-)
+from transformers import AutoConfig
 
 from .. import pretrained
 from ..models.detector import HandDetector, SignDetectorProcessor
 from ..models.detector.processing_hands import FOLDER as HANDS
 from ..models.ensemble.modeling_ensemble import BOOSTER as TREES
 from ..models.ensemble.modeling_ensemble import WEIGHTS, load_booster
-from ..models.loading import checked_folder, loaded, processor_settings
+from ..models.loading import loaded, weight_bytes
 from .booster import booster_graph
 from .card import save_export_card
 from .folders import check_goal, check_space, copy_settings, whole_folder
@@ -49,6 +42,15 @@ from .onnx_configs import (
 from .parity import TOLERANCE, largest_difference
 from .quantizing import PICTURES, quantize_dynamic, quantize_static, to_half
 from .record import BOOSTER, DECODER, ENCODER, MODEL, ExportRecord, size_of
+from .sources import (
+    FAILURES,
+    TRANSLATORS,
+    check_processor,
+    first_line,
+    load_model,
+    short_name,
+    source_folder,
+)
 from .translator_graphs import TranslatorDecoderGraph, TranslatorEncoderGraph
 
 OPSETS = range(14, 21)
@@ -56,13 +58,6 @@ OPSETS = range(14, 21)
 OPSET = 18
 QUANTIZATIONS = {"int8": "int8", "fp16": "float16"}
 """What ``quantize`` takes → the precision that comes out."""
-_TRANSLATORS = ("signlang_translator", "signlang_translator_ensemble")
-_AUTO = {
-    "signlang_ctc": AutoModelForCTC,
-    "signlang_detector": AutoModelForKeypointDetection,
-    **dict.fromkeys(_TRANSLATORS, AutoModelForSeq2SeqLM),
-}
-_FAILURES = (ValueError, OSError, ImportError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -124,10 +119,10 @@ def export_model(
         )
     if opset not in OPSETS:
         raise ValueError(f"Opset {opset} cannot be written; choose {OPSETS[0]} to {OPSETS[-1]}.")
-    source = _source(name)
+    source = source_folder(name)
     check_goal(out)
     check_space(source, out)
-    job = _Job(_short(name), opset, quantize, pictures)
+    job = _Job(short_name(name), opset, quantize, pictures)
     verbosity = optimum_logging.get_verbosity()
     optimum_logging.set_verbosity_error()
     try:
@@ -137,8 +132,7 @@ def export_model(
             save_export_card(source, folder, record, shown=out)
     finally:
         optimum_logging.set_verbosity(verbosity)
-    before = sum(path.stat().st_size for path in source.rglob("*") if path.suffix in (".safetensors", ".ubj"))
-    return ExportReport(job.name, out, record, before, size_of(out))
+    return ExportReport(job.name, out, record, weight_bytes(source), size_of(out))
 
 
 def export_all(out: str | os.PathLike[str], **settings: Any) -> tuple[list[ExportReport], dict[str, str]]:
@@ -151,22 +145,9 @@ def export_all(out: str | os.PathLike[str], **settings: Any) -> tuple[list[Expor
     for name in pretrained.names():
         try:
             reports.append(export_model(str(pretrained.path(name)), Path(out, name), **settings))
-        except _FAILURES as error:
-            failures[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        except FAILURES as error:
+            failures[name] = first_line(error)
     return reports, failures
-
-
-def _source(name: str) -> Path:
-    where = checked_folder(name)
-    if not Path(where).is_dir():
-        where = loaded(where, lambda: snapshot_download(where, ignore_patterns=["*.bin", "*.pt"]))
-        checked_folder(where)
-    return Path(where)
-
-
-def _short(name: str) -> str:
-    """What a record calls a model: its Hub id, or its folder's own name."""
-    return Path(name).resolve().name if Path(name).is_dir() else name
 
 
 def _export(source: Path, target: Path, job: _Job) -> ExportRecord:
@@ -176,15 +157,15 @@ def _export(source: Path, target: Path, job: _Job) -> ExportRecord:
     copy_settings(source, target)
     files, members, how = [], [], ""
     if kind in ONNX_CONFIGS:
-        model = _load(source, kind)
-        _check_processor(source, model.config)
+        model = load_model(source, kind)
+        check_processor(source, model.config)
         how = _single(model, source, target, job)
         files = [MODEL]
         if (source / HANDS / "config.json").is_file():
             members = [HANDS]
             _export(source / HANDS, target / HANDS, _for_hands(source, model, job))
-    elif kind in _TRANSLATORS:
-        how = _translator(_load(source, kind), target, job)
+    elif kind in TRANSLATORS:
+        how = _translator(load_model(source, kind), target, job)
         files = [ENCODER, DECODER]
     elif kind == "signlang_translation":
         members = [config.folder(name) for name in ("recognizer", "translator")]
@@ -210,23 +191,6 @@ def _export(source: Path, target: Path, job: _Job) -> ExportRecord:
     return record
 
 
-def _load(source: Path, kind: str) -> Any:
-    auto = _AUTO.get(kind, AutoModelForVideoClassification)
-    return loaded(str(source), lambda: auto.from_pretrained(source, dtype=torch.float32)).eval()
-
-
-def _check_processor(source: Path, config: Any) -> None:
-    """A model whose processor makes other features would be a graph that nobody can feed."""
-    settings = processor_settings(source)
-    if settings is None:
-        raise ValueError(f"{source} has no processor; save it there with processor.save_pretrained().")
-    made, taken = settings.get("feature_size"), getattr(config, "input_size", None)
-    if None not in (made, taken) and made != taken:
-        raise ValueError(
-            f"The model in {source} takes {taken} features a frame, its processor makes {made}; they were not saved together."
-        )
-
-
 def _single(model: Any, source: Path, target: Path, job: _Job) -> str:
     config = ONNX_CONFIGS[model.config.model_type](model.config)
     _graph(model, config, target / MODEL, job)
@@ -237,8 +201,8 @@ def _single(model: Any, source: Path, target: Path, job: _Job) -> str:
             "A detector is put into int8 by the ranges that it has on pictures; give some with --calibration (pictures= in Python)."
         )
     processor = SignDetectorProcessor.from_pretrained(source)
-    quantize_static(target / MODEL, (processor([picture])["pixel_values"][0] for picture in job.pictures[:PICTURES]))
-    return "static"
+    shown = (processor([picture])["pixel_values"][0] for picture in job.pictures[:PICTURES])
+    return quantize_static(target / MODEL, shown)
 
 
 def _translator(model: Any, target: Path, job: _Job) -> str:
@@ -259,8 +223,7 @@ def _graph(model: torch.nn.Module, config: SignOnnxConfig, path: Path, job: _Job
         _, outputs = export(model, config, path, opset=job.opset)
         validate_model_outputs(config, model, path, outputs, TOLERANCE, use_subprocess=False)
     except Exception as error:  # torch's and Optimum's errors about a graph share no base class
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(f"{job.name} cannot be exported with opset {job.opset}: {lines[0]}") from error
+        raise ValueError(f"{job.name} cannot be exported with opset {job.opset}: {first_line(error)}") from error
     difference = largest_difference(model, config, path)
     job.parity.append(difference)
     if difference > TOLERANCE:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..landmarks.files import atomic_write
-from ..models.loading import is_export
+from ..models.loading import EXPORT_RECORD, TFLITE_RECORD
 
 # Settings of a model, its processor and the decoder that training chose.
 _SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json", "decoder.json")
@@ -47,7 +47,8 @@ def check_goal(out: Path) -> None:
     """Raise FileExistsError where an export may not go: a file, or a folder with something else in it."""
     if out.is_file():
         raise FileExistsError(f"{out} is a file; give a folder for the export.")
-    if out.is_dir() and any(out.iterdir()) and not is_export(out):
+    is_export = any((out / record).is_file() for record in (EXPORT_RECORD, TFLITE_RECORD))
+    if out.is_dir() and any(out.iterdir()) and not is_export:
         raise FileExistsError(f"{out} exists and holds something else than an export; give another folder.")
 
 

@@ -15,6 +15,8 @@ import torch
 from optimum.exporters.onnx import OnnxConfig
 from optimum.utils import DummyInputGenerator, NormalizedConfig
 
+from .examples import INPUTS, made_up
+
 Axes = dict[str, dict[int, str]]
 
 CLIP: Axes = {"input_values": {0: "batch", 1: "time"}, "attention_mask": {0: "batch", 1: "time"}}
@@ -29,10 +31,7 @@ class SignDummyInputs(DummyInputGenerator):
         frames: T of clips, S of sentences; the last one of several is padded in its last third.
     """
 
-    SUPPORTED_INPUT_NAMES = (
-        "input_values", "attention_mask", "pixel_values", "input_ids", "decoder_input_ids", "encoder_hidden_states",
-        "states", "memory",
-    )  # fmt: skip
+    SUPPORTED_INPUT_NAMES = INPUTS
 
     def __init__(
         self, task: str, normalized_config: NormalizedConfig, batch_size: int = 2, frames: int = 11, **_: Any
@@ -43,46 +42,12 @@ class SignDummyInputs(DummyInputGenerator):
     def generate(
         self, input_name: str, framework: str = "pt", int_dtype: str = "int64", float_dtype: str = "fp32"
     ) -> Any:
-        made = self._make(input_name)
-        return made if framework == "pt" else made.numpy()
-
-    def _make(self, name: str) -> torch.Tensor:
-        batch, frames, config = self.batch, self.frames, self.config
         # The same numbers in every run: whether an export is right must not be a matter of luck.
-        random = torch.Generator().manual_seed(97 * frames + batch)
-        if name == "attention_mask":
-            mask = torch.ones(batch, frames, dtype=torch.int64)
-            if batch > 1:
-                mask[-1, frames - frames // 3 :] = 0
-            return mask
-        if name == "input_values":
-            return torch.randn(batch, frames, config.input_size, generator=random)
-        if name == "pixel_values":
-            return torch.rand(batch, 3, config.image_size, config.image_size, generator=random)
-        if name == "input_ids":
-            return torch.randint(0, config.source_vocab_size, (batch, frames), generator=random)
-        if name == "decoder_input_ids":
-            return torch.randint(0, config.vocab_size, (batch, 1), generator=random)
-        source, states, memory = translator_widths(config)
-        if name == "states":
-            return torch.randn(batch, states, generator=random)
-        width = source if name == "encoder_hidden_states" else memory
-        return torch.randn(batch, frames, width, generator=random)
-
-
-def translator_widths(config: Any) -> tuple[int, int, int]:
-    """How wide the encoder's states, the decoder's states and the memory of a translator are, those of all members together."""
-    members = getattr(config, "member_configs", None) or [config]
-    return (
-        sum(one.encoder_size for one in members),
-        sum(one.num_hidden_layers * one.hidden_size for one in members),
-        sum(sum(memory_widths(one)) for one in members),
-    )
-
-
-def memory_widths(config: Any) -> list[int]:
-    """Widths of what one translator computes from the source alone: keys and, with input feeding, gates."""
-    return [config.attention_size, *([3 * config.hidden_size] if config.input_feeding else [])]
+        random = torch.Generator().manual_seed(97 * self.frames + self.batch)
+        made = made_up(input_name, self.config, self.batch, self.frames, random)
+        if input_name == "attention_mask" and self.batch > 1:
+            made[-1, self.frames - self.frames // 3 :] = 0
+        return made if framework == "pt" else made.numpy()
 
 
 class SignOnnxConfig(OnnxConfig):
@@ -196,6 +161,4 @@ __all__ = [
     "SignTransformerOnnxConfig",
     "SignTranslatorDecoderOnnxConfig",
     "SignTranslatorEncoderOnnxConfig",
-    "memory_widths",
-    "translator_widths",
 ]

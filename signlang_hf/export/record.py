@@ -44,7 +44,7 @@ class ExportRecord:
         precision: one of :data:`PRECISIONS`.
         opset: of the graphs.
         parity: largest difference of any output to torch's, over all shapes that were tried, before the precision was reduced.
-        quantization: how int8 came about: ``dynamic``, ``static``, or empty.
+        quantization: how int8 came about: ``dynamic``, ``static``, ``weights`` for weights alone, or empty.
         members: sub-folders with exported models.
         versions: packages that wrote it.
     """
@@ -60,9 +60,7 @@ class ExportRecord:
 
     def save(self, folder: Path) -> Path:
         """Write ``onnx_export.json``."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        atomic_write(folder / RECORD, lambda stream: stream.write(text.encode()))
-        return folder / RECORD
+        return write_record(self, folder / RECORD)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> ExportRecord:
@@ -72,28 +70,51 @@ class ExportRecord:
             FileNotFoundError: the folder is no export, or a graph that it names is missing.
             ValueError: the file holds something else.
         """
-        path = Path(folder, RECORD)
-        if not path.is_file():
+        if not Path(folder, RECORD).is_file():
             raise FileNotFoundError(
                 f"{os.fspath(folder)} holds no model exported to ONNX (no {RECORD}); signlang export MODEL --out FOLDER makes one."
             )
-        try:
-            settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            settings |= {name: tuple(settings[name]) for name in ("files", "members")}
-            record = cls(**settings)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is no record of an export: {error}") from None
-        if record.precision not in PRECISIONS:
-            raise ValueError(f"{path} names the precision {record.precision!r}; it must be {' or '.join(PRECISIONS)}.")
-        for name in record.files:
-            if not Path(folder, name).is_file():
-                raise FileNotFoundError(f"The export in {os.fspath(folder)} is not complete: {name} is missing.")
-        return record
+        return read_record(cls, Path(folder), RECORD)
 
 
-def size_of(folder: Path) -> int:
+def read_record(kind: Any, folder: Path, name: str) -> Any:
+    """The record ``name`` in a folder as a ``kind``, with files that are there. Errors as :meth:`ExportRecord.load`."""
+    path = folder / name
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        settings |= {part: tuple(settings[part]) for part in ("files", "members")}
+        record = kind(**settings)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no record of an export: {error}") from None
+    if record.precision not in PRECISIONS:
+        raise ValueError(f"{path} names the precision {record.precision!r}; it must be {' or '.join(PRECISIONS)}.")
+    for file in record.files:
+        if not (folder / file).is_file():
+            raise FileNotFoundError(f"The export in {folder} is not complete: {file} is missing.")
+    return record
+
+
+def write_record(record: Any, path: Path) -> Path:
+    """Write a record as JSON."""
+    text = json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
+    atomic_write(path, lambda stream: stream.write(text.encode()))
+    return path
+
+
+def size_of(folder: Path, suffix: str = ".onnx") -> int:
     """Bytes of all graphs in an exported folder, those of its members included."""
-    return sum(path.stat().st_size for path in folder.rglob("*.onnx"))
+    return sum(path.stat().st_size for path in folder.rglob(f"*{suffix}"))
 
 
-__all__ = ["BOOSTER", "DECODER", "ENCODER", "MODEL", "PRECISIONS", "RECORD", "ExportRecord", "size_of"]
+__all__ = [
+    "BOOSTER",
+    "DECODER",
+    "ENCODER",
+    "MODEL",
+    "PRECISIONS",
+    "RECORD",
+    "ExportRecord",
+    "read_record",
+    "size_of",
+    "write_record",
+]

@@ -6,6 +6,7 @@ Design decisions:
   the encoder's graph, once a sentence. So one decoder graph serves the first word and all others.
 * States and memory are one tensor each, batch first, whatever layers a model has and however many members an ensemble: beams
   change places along the first axis, and the search expands them along it.
+* It imports torch alone: the converter to TFLite reads this file in an environment that has nothing else of ours.
 """
 
 from __future__ import annotations
@@ -17,7 +18,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from .onnx_configs import memory_widths
+
+def translator_widths(config: Any) -> tuple[int, int, int]:
+    """How wide the encoder's states, the decoder's states and the memory of a translator are, those of all members together."""
+    members = getattr(config, "member_configs", None) or [config]
+    return (
+        sum(one.encoder_size for one in members),
+        sum(one.num_hidden_layers * one.hidden_size for one in members),
+        sum(sum(memory_widths(one)) for one in members),
+    )
+
+
+def memory_widths(config: Any) -> list[int]:
+    """Widths of what one translator computes from the source alone: keys and, with input feeding, gates."""
+    return [config.attention_size, *([3 * config.hidden_size] if config.input_feeding else [])]
+
+
+def pieces(values: torch.Tensor, widths: list[int]) -> list[torch.Tensor]:
+    """The last axis cut up. Into one piece it is not cut at all: the converter to TFLite stumbles over that."""
+    return [values] if len(widths) == 1 else list(values.split(widths, dim=-1))
 
 
 def members_of(model: Any) -> list[Any]:
@@ -64,9 +83,9 @@ class TranslatorDecoderGraph(TranslatorGraph):
         memory: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         configs = [member.config for member in self.members]
-        sources = encoder_hidden_states.split([one.encoder_size for one in configs], dim=-1)
-        olds = states.split([one.num_hidden_layers * one.hidden_size for one in configs], dim=-1)
-        memories = list(memory.split([width for one in configs for width in memory_widths(one)], dim=-1))
+        sources = pieces(encoder_hidden_states, [one.encoder_size for one in configs])
+        olds = pieces(states, [one.num_hidden_layers * one.hidden_size for one in configs])
+        memories = pieces(memory, [width for one in configs for width in memory_widths(one)])
         logits, attentions, news = [], [], []
         for member, source, old in zip(self.members, sources, olds):
             config = member.config
@@ -86,4 +105,4 @@ class TranslatorDecoderGraph(TranslatorGraph):
         }
 
 
-__all__ = ["TranslatorDecoderGraph", "TranslatorEncoderGraph", "members_of"]
+__all__ = ["TranslatorDecoderGraph", "TranslatorEncoderGraph", "members_of", "memory_widths", "translator_widths"]

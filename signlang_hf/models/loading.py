@@ -16,7 +16,9 @@ from .. import pretrained
 
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 EXPORT_RECORD = "onnx_export.json"
-"""What tells an exported model's folder, see :mod:`signlang_hf.export.record`."""
+"""What tells the folder of a model in ONNX, see :mod:`signlang_hf.export.record`."""
+TFLITE_RECORD = "tflite_export.json"
+"""What tells the folder of a model in TFLite, see :mod:`signlang_hf.export.tflite_record`."""
 _KIND = re.compile(r"^\w+(?:Error|Exception): ")
 """How a traceback's last line begins."""
 
@@ -37,6 +39,10 @@ def checked_folder(model: str, runtime: str = "torch") -> str:
             raise ValueError(f"{model} is not a model folder: it has no config.json.")
         if not any((folder / name).is_file() for name in _PROCESSORS):
             raise ValueError(f"{model} has no processor; save it there with processor.save_pretrained().")
+        if (folder / TFLITE_RECORD).is_file():
+            raise ValueError(
+                f"{model} holds a model exported to TFLite, which run_tflite.py in it runs; give the model that it was made of here."
+            )
         if runtime == "ort" and not is_export(model):
             name = folder.name if folder.parent == pretrained.FOLDER else model
             raise ValueError(f"{name} has no ONNX model; signlang export {name} --out FOLDER makes a folder that has.")
@@ -55,6 +61,17 @@ def checked_folder(model: str, runtime: str = "torch") -> str:
 def is_export(model: str | os.PathLike[str]) -> bool:
     """Whether a folder holds a model exported to ONNX."""
     return Path(model, EXPORT_RECORD).is_file()
+
+
+def weight_bytes(folder: str | os.PathLike[str]) -> int:
+    """Bytes of the weights in a model's folder, those of its members included, and of no checkpoint of its training."""
+    root = Path(folder)
+    return sum(
+        path.stat().st_size
+        for path in root.rglob("*")
+        if path.suffix in (".safetensors", ".ubj")
+        and not any(part.startswith("checkpoint-") for part in path.relative_to(root).parts)
+    )
 
 
 def processor_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:

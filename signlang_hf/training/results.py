@@ -6,7 +6,7 @@ Design decisions:
 * One row is one number with all that is needed to measure it again: split, n, seeds, command, versions, date.
 * The **name of a metric says its unit**, so a row needs no unit field and a wrong scale is caught when it is written:
   ``*_ms`` milliseconds, ``*_minutes``, ``*_hours``, ``*_per_second``, ``*_speedup`` and ``*_ratio``, ``*_mb``, ``*_px``, ``bleu*``, ``chrf*`` and
-  ``rouge*`` 0–100, ``*_difference``, ``*_count`` and the three kinds of errors plain numbers; **everything else is a rate, as a fraction**. Word and error
+  ``rouge*`` 0–100, ``points_lost``, ``*_difference``, ``*_count`` and the three kinds of errors plain numbers; **everything else is a rate, as a fraction**. Word and error
   rates (``wer``, ``*_wer``, ``*_error_rate``) may exceed 1.
 * A speed means little alone: rows in milliseconds, per second or as a speed-up name what they were measured ``against`` in the
   same run, and the ``ratio``.
@@ -111,7 +111,7 @@ def unit_of(metric: str) -> str:
     ``min``, ``h``, ``per second``, ``times``, ``MB``, ``px`` or ``number``."""
     ends = {
         "ms": "ms", "minutes": "min", "hours": "h", "per_second": "per second", "speedup": "times", "ratio": "times", "mb": "MB", "px": "px",
-        "difference": "number", "count": "number", "wer": "open rate", "error_rate": "open rate",
+        "difference": "number", "count": "number", "points_lost": "number", "wer": "open rate", "error_rate": "open rate",
         "substitutions": "number", "deletions": "number", "insertions": "number",
     }  # fmt: skip
     for ending, unit in ends.items():

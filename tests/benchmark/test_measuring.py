@@ -149,3 +149,12 @@ def test_models_that_are_none(tmp_path):
 def test_providers_by_name():
     assert parse_provider("torch") == ("torch", "cpu")
     assert parse_provider("torch-compile:cpu") == ("torch-compile", "cpu")
+
+
+def test_checkpoints_of_a_training_are_no_weights_of_the_model(tmp_path):
+    folder = keypoint("conv", tmp_path / "model")
+    size = Contender("torch", str(folder)).open().bytes
+    assert size == (folder / "model.safetensors").stat().st_size
+    (folder / "checkpoint-10").mkdir()
+    (folder / "checkpoint-10" / "model.safetensors").write_bytes(b"0" * 1000)
+    assert Contender("torch", str(folder)).open().bytes == size

@@ -82,7 +82,9 @@ def test_all_and_a_failure(tmp_path, monkeypatch):
     [
         (["--opset", "9"], "Opset 9 cannot be written"),
         (["--quantize", "int4"], "no quantisation 'int4'"),
-        (["--to", "tflite"], "cannot be exported to 'tflite'; choose onnx"),
+        (["--to", "coreml"], "cannot be exported to 'coreml'; choose onnx or tflite"),
+        (["--frames", "64"], "--frames is not of onnx; leave it out"),
+        (["--to", "tflite", "--opset", "18"], "--opset is not of tflite; leave it out"),
         (["--calibration", "nowhere"], "nowhere"),
     ],
 )

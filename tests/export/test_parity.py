@@ -15,7 +15,7 @@ from transformers import (
 
 from signlang_hf.export import load_ort_model
 from signlang_hf.export.onnx_configs import SignTranslatorDecoderOnnxConfig, SignTranslatorEncoderOnnxConfig
-from signlang_hf.export.parity import largest_difference
+from signlang_hf.export.parity import graphs_of, largest_difference, padding_difference
 from signlang_hf.export.record import DECODER, ENCODER, ExportRecord
 from signlang_hf.export.translator_graphs import TranslatorDecoderGraph, TranslatorEncoderGraph
 
@@ -98,6 +98,51 @@ def test_both_graphs_of_a_translator(tiny, name):
     ):
         shapes = [(1, 1), (1, 5), (3, 37), (8, 64)]
         assert largest_difference(graph.eval(), kind(graph.config), folder / file, shapes) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("conv", {".": ["signlang_conv"]}),
+        ("detector", {".": ["signlang_detector"], "hands": ["signlang_detector"]}),
+        ("ensemble", {"member-upper": ["signlang_transformer"], "member-hands": ["signlang_transformer"]}),
+        (
+            "composite",
+            {
+                "recognizer": ["signlang_ctc"],
+                "translator": ["signlang_translator encoder", "signlang_translator decoder"],
+            },
+        ),
+    ],
+)
+def test_the_graphs_of_a_folder_and_what_padding_does_to_them(tiny, name, kinds):
+    found: dict[str, list[str]] = {}
+    for graph in graphs_of(tiny.source(name), tiny.export(name)):
+        found.setdefault(graph.member, []).append(graph.kind)
+        shapes = [(1, 5), (3, 37)]
+        assert largest_difference(graph.model, graph.config, graph.path, shapes) < TOLERANCE
+        assert padding_difference(graph.config, graph.path, shapes) < TOLERANCE
+    assert found == kinds
+
+
+def test_a_graph_that_looks_at_its_padding_is_found(tiny, tmp_path):
+    """One whose mask is all ones, whatever it is given."""
+    import onnx
+
+    graph = next(iter(graphs_of(tiny.source("transformer"), tiny.export("transformer"))))
+    model = onnx.load(str(graph.path))
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == "attention_mask":
+                node.input[place] = "everything"
+    ones = [
+        onnx.helper.make_node("Equal", ["attention_mask", "attention_mask"], ["same"]),
+        onnx.helper.make_node("Cast", ["same"], ["everything"], to=onnx.TensorProto.INT64),
+    ]
+    for place, node in enumerate(ones):
+        model.graph.node.insert(place, node)
+    onnx.save(model, str(tmp_path / "blind.onnx"))
+    assert padding_difference(graph.config, tmp_path / "blind.onnx", [(3, 37)]) > 0.01
 
 
 def test_a_difference_is_found(tiny):

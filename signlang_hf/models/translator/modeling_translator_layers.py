@@ -120,7 +120,7 @@ class SignTranslatorEncoder(nn.Module):
         """(B, S) ids and mask → (B, S, encoder_size). There is no self-attention to give out."""
         size = self.config.source_vocab_size
         if (
-            not torch.jit.is_tracing()
+            not (torch.jit.is_tracing() or torch.compiler.is_compiling())  # where ids are not numbers
             and input_ids.numel()
             and not 0 <= int(input_ids.min()) <= int(input_ids.max()) < size
         ):
