@@ -136,7 +136,8 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
         frames += len(stream)
         counts.append(live.counts)
     many = together([stream for stream, _ in made[: how.clients]], pool)
-    rows = _rows(how, fold, scores, milliseconds, many, launch_command("recipes/benchmark_streaming.py", argv))
+    place = f"signer={fold}" if data_args.cross_validate == "signer" else f"fold {fold}"
+    rows = _rows(how, place, scores, milliseconds, many, launch_command("recipes/benchmark_streaming.py", argv))
     windows = sum(one.windows for one in counts)
     console.print(f"{frames} frames, {windows} windows predicted, {sum(one.coalesced for one in counts)} coalesced.")
     return _say(how, rows)
@@ -206,7 +207,7 @@ def _pipeline(how: StreamingArguments) -> Any:
 
 
 def _rows(
-    how: StreamingArguments, fold: str, scores: list[Any], milliseconds: list[float], many: float, command: str
+    how: StreamingArguments, place: str, scores: list[Any], milliseconds: list[float], many: float, command: str
 ) -> list[ResultRow]:
     signs = sum(one.signs for one in scores)
     name = (how.name or Path(how.trained).name) + ("" if how.runtime == "torch" else f", {how.runtime}")
@@ -214,10 +215,10 @@ def _rows(
         "hands at rest " + how.hands: how.hands != "away",
         f"{how.others:.0%} other signs": how.others > 0,
         "mirrored": how.mirror,
-        f"mirror_margin {how.mirror_margin}": how.mirror_margin is not None,
+        f"mirror_margin {how.mirror_margin or 0:g}": how.mirror_margin is not None,
     }
     said = ", ".join(text for text, true in settings.items() if true)
-    split = f"{len(scores)} streams of held-out clips, {fold}" + (f", {said}" if said else "")
+    split = f"{len(scores)} streams of held-out clips, {place}" + (f", {said}" if said else "")
 
     def mean(metric: str, values: list[float]) -> ResultRow:
         return ResultRow(name, split, metric, float(np.mean(values)), signs, command, spread=float(np.std(values)))

@@ -7,6 +7,7 @@ import pytest
 from scripted_signer import Hand, ScriptedSigner, blank_frames, first_of, sign
 
 from signlang_hf import LandmarkSequence, SignRecognitionPipeline
+from signlang_hf.landmarks.normalize import mirror
 from signlang_hf.pipelines.gate import SignRule
 from signlang_hf.pipelines.live import StreamingSigns
 from signlang_hf.pipelines.stream import KINDS, StreamEvent
@@ -151,6 +152,22 @@ def test_overtaken_windows_are_counted_and_signs_are_never_lost(loaded):
     stream.push(landmarks(TWO, np.arange(210) / 30))
     assert [window.final for window in stream.due] == [True, True] and stream.counts.coalesced > 5
     assert kinds(StreamPool(pipe, threshold=None).predict([stream])[0]) == ["sign", "idle"] * 2
+
+
+def test_a_camera_that_is_known_to_mirror_changes_nothing(signs):
+    plain, mirrored = signs(TWO, threshold=None), signs(TWO, settings=StreamSettings(mirrored=True), threshold=None)
+    wrong = signs(TWO, threshold=None)
+    sequence = landmarks(TWO, np.arange(210) / 30)
+    events: dict[str, list[StreamEvent]] = {"plain": [], "mirrored": [], "wrong": []}
+    for place in range(210):
+        frame = sequence.frames(slice(place, place + 1))
+        events["plain"] += plain.push(frame)
+        events["mirrored"] += mirrored.push(mirror(frame))
+        events["wrong"] += wrong.push(mirror(frame))
+    assert kinds(events["plain"]) == kinds(events["mirrored"]) == ["sign_started", "sign", "idle"] * 2
+    scores = {name: [event.score for event in all_of if event.kind == "sign"] for name, all_of in events.items()}
+    assert np.allclose(scores["plain"], scores["mirrored"], atol=1e-4)
+    assert not np.allclose(scores["plain"], scores["wrong"], atol=1e-4)
 
 
 def test_another_majority_ends_a_sign_without_rest():
