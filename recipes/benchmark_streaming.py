@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
     _, data_args, _, how = parse(argv, StreamingArguments)
     torch.set_num_threads(1)  # a window is too little for two, which would only wait for each other
     if how.videos:
-        return _say(how, _videos(how, launch_command("recipes/benchmark_streaming.py", argv)))
+        return _say(how, _videos(how, _command(argv)))
     if not data_args.cross_validate:
         raise ValueError("Give --cross_validate and --folds: the fold whose test clips the model has not seen.")
     ((fold, splits),) = list(load_folds(data_args))
@@ -136,11 +136,15 @@ def main(argv: list[str] | None = None) -> list[ResultRow]:
         frames += len(stream)
         counts.append(live.counts)
     many = together([stream for stream, _ in made[: how.clients]], pool)
-    place = f"signer={fold}" if data_args.cross_validate == "signer" else f"fold {fold}"
-    rows = _rows(how, place, scores, milliseconds, many, launch_command("recipes/benchmark_streaming.py", argv))
+    place = f"{data_args.dataset}, {'signer=' if data_args.cross_validate == 'signer' else 'fold '}{fold}"
+    rows = _rows(how, place, scores, milliseconds, many, _command(argv))
     windows = sum(one.windows for one in counts)
     console.print(f"{frames} frames, {windows} windows predicted, {sum(one.coalesced for one in counts)} coalesced.")
     return _say(how, rows)
+
+
+def _command(argv: list[str] | None) -> str:
+    return launch_command("recipes/benchmark_streaming.py", argv).replace("accelerate launch", "python", 1)
 
 
 def _say(how: StreamingArguments, rows: list[ResultRow]) -> list[ResultRow]:
@@ -210,56 +214,39 @@ def _rows(
     how: StreamingArguments, place: str, scores: list[Any], milliseconds: list[float], many: float, command: str
 ) -> list[ResultRow]:
     signs = sum(one.signs for one in scores)
-    name = (how.name or Path(how.trained).name) + ("" if how.runtime == "torch" else f", {how.runtime}")
     settings = {
-        "hands at rest " + how.hands: how.hands != "away",
+        "ort": how.runtime == "ort",
+        f"hands at rest {how.hands}": how.hands != "away",
         f"{how.others:.0%} other signs": how.others > 0,
         "mirrored": how.mirror,
         f"mirror_margin {how.mirror_margin or 0:g}": how.mirror_margin is not None,
     }
-    said = ", ".join(text for text, true in settings.items() if true)
-    split = f"{len(scores)} streams of held-out clips, {place}" + (f", {said}" if said else "")
+    name = ", ".join([how.name or Path(how.trained).name, *(text for text, true in settings.items() if true)])
+    split = f"{len(scores)} streams of {place}"
 
     def mean(metric: str, values: list[float]) -> ResultRow:
         return ResultRow(name, split, metric, float(np.mean(values)), signs, command, spread=float(np.std(values)))
 
-    late = 1e3 * np.concatenate([one.latencies for one in scores])
-    against = "the end of the sign"
-    idle = sum(one.rest_minutes for one in scores)
-    others = sum(one.others for one in scores)
-    rejected = (
-        [
-            ResultRow(
-                name,
-                split,
-                "other_signs_rejected_share",
-                1 - sum(one.false_at_others for one in scores) / others,
-                others,
-                command,
-            )
-        ]
-        if others
-        else []
-    )
+    def one(metric: str, value: float, count: int, **beside: Any) -> ResultRow:
+        return ResultRow(name, split, metric, float(value), count, command, **beside)
+
+    late = 1e3 * np.concatenate([score.latencies for score in scores])
+    rest = sum(score.rest_minutes for score in scores)
+    others, wrong = (sum(getattr(score, what) for score in scores) for what in ("others", "false_at_others"))
+    alone = float(np.median(milliseconds))
     return [
-        *rejected,
-        mean("f1", [one.f1 for one in scores]),
-        mean("detection_f1", [one.detection_f1 for one in scores]),
-        ResultRow(name, split, "false_signs_a_minute_of_rest_count", sum(one.false_at_rest for one in scores) / idle, signs, command),
+        *([one("other_signs_rejected_share", 1 - wrong / others, others)] if others else []),
+        mean("f1", [score.f1 for score in scores]),
+        mean("detection_f1", [score.detection_f1 for score in scores]),
+        one("false_signs_a_minute_of_rest_count", sum(score.false_at_rest for score in scores) / rest, signs),
         *(
-            ResultRow(
-                name, split, f"latency_p{share}_ms", float(np.percentile(late, share)), len(late), command, against=against, ratio=1.0
-            )
+            one(f"latency_p{share}_ms", np.percentile(late, share), len(late), against="the end of the sign", ratio=1.0)
             for share in (50, 95)
+            if len(late)
         ),
-        ResultRow(
-            name, split, "frame_ms", float(np.median(milliseconds)), len(milliseconds), command, against="one stream", ratio=1.0
-        ),
-        ResultRow(
-            name, f"{split}, {min(how.clients, len(scores))} streams predicted together", "frame_ms", many, 1, command,
-            against="one stream", ratio=float(np.median(milliseconds)) / many,
-        ),
-    ]  # fmt: skip
+        one("frame_ms", alone, len(milliseconds), against="one stream", ratio=1.0),
+        one("frame_together_ms", many, min(how.clients, len(scores)), against="one stream", ratio=alone / many),
+    ]
 
 
 if __name__ == "__main__":

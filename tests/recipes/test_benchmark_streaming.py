@@ -74,7 +74,7 @@ def test_who_knows_every_sign_hears_every_sign(recipe, waving, tmp_path, monkeyp
     assert rows["f1"].value == rows["detection_f1"].value == 1 and rows["f1"].n == 18
     assert rows["false_signs_a_minute_of_rest_count"].value == 0
     assert 200 < rows["latency_p50_ms"].value <= rows["latency_p95_ms"].value < 450  # hands are away for 0.3 s
-    assert 0 < rows["frame_ms"].value < 50 and rows["f1"].split == "3 streams of held-out clips, signer=anna"
+    assert 0 < rows["frame_ms"].value < 50 and rows["f1"].split == "3 streams of landmark_folder, signer=anna"
     assert "windows predicted" in capsys.readouterr().out
 
 
@@ -83,7 +83,8 @@ def test_hands_in_sight_make_signs_end_later(recipe, waving, tmp_path, monkeypat
     recipe.main(words(waving, tmp_path, hands="still", mirror=True))
     rows = {row.metric: row for row in load_results("streaming", folder=tmp_path)}
     assert rows["latency_p50_ms"].value > 700
-    assert rows["f1"].split == "3 streams of held-out clips, signer=anna, hands at rest still, mirrored"
+    assert rows["f1"].split == "3 streams of landmark_folder, signer=anna"
+    assert rows["f1"].model == "oracle, hands at rest still, mirrored"
 
 
 def test_videos(recipe, tmp_path, monkeypatch):
