@@ -91,7 +91,7 @@ export class Session {
     this.encoding = true;
     try {
       const message = await this.encoder.encode(this.video, seconds);
-      if (!message || !this.connection.free) return;
+      if (!message || !this.running || !this.connection.free) return; // after a stop no frame may follow
       this.connection.send(message);
       this.sent.push(seconds);
     } finally {
@@ -120,7 +120,7 @@ export class Session {
       this.sent.shift();
       if (this.running) this.show(message.points, message.layout);
     } else if (message.type === "busy") {
-      this.sent.splice(0, message.dropped || 1);
+      this.sent = []; // which of them were dropped is not known
       this.page.status("busy");
     } else if (!["ready", "stopped", "error"].includes(message.type)) {
       this.page.event(message);
