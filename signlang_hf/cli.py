@@ -17,6 +17,7 @@ from . import __version__
 from .cli_benchmark import benchmark
 from .cli_export import Provider, Runtime, export, heatmap_estimator, open_pipeline, open_translation, runtime_of
 from .cli_extract import extract
+from .cli_serve import serve
 from .cli_wlasl import wlasl
 from .console import AsJson, Commands, output, say
 
@@ -47,6 +48,7 @@ _MEASURED = {
 app.add_typer(wlasl, name="wlasl")
 app.command()(export)
 app.command()(benchmark)
+app.command()(serve)
 
 
 def main() -> None:
@@ -467,19 +469,20 @@ def load_pipeline(
 
 def _watch(camera: str, pipe: Any, top_k: int, as_json: bool, no_window: bool) -> None:
     from contextlib import ExitStack
-    from dataclasses import asdict
 
-    from .pipelines.live import LiveRecognizer, LiveSign
+    from .pipelines.live import StreamingSigns
+    from .pipelines.stream import StreamEvent
+    from .pipelines.streaming import StreamSettings
     from .pipelines.webcam import in_terminal, in_window, watch
     from .video.window import open_window
 
-    def report(sign: LiveSign) -> None:
+    def report(event: StreamEvent) -> None:
         if as_json:
-            print(json.dumps(asdict(sign), ensure_ascii=False), flush=True)
-        else:
-            output.print(f"{sign.start:6.1f}–{sign.end:.1f} s  {sign}", markup=False, highlight=False)
+            print(json.dumps(event.to_dict(), ensure_ascii=False), flush=True)
+        elif event.answers:
+            output.print(f"{event.start:6.1f}–{event.end:.1f} s  {event}", markup=False, highlight=False)
 
-    live = LiveRecognizer(pipe, top_k=top_k)
+    live = StreamingSigns(pipe, StreamSettings(top_k=top_k))
     with ExitStack() as stack:
         show = None
         if not (as_json or no_window) and (window := open_window()) is not None:

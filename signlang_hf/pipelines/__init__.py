@@ -15,12 +15,15 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .. import pretrained
 from ..compat import default_model
 from .continuous import ContinuousSignRecognitionPipeline
+from .gate import SignRule
 from .gloss_translation import GlossTranslationPipeline
 from .keypoint_detection import SignKeypointDetectionPipeline
-from .live import LiveRecognizer, LiveSign, SignRule
-from .live_sentences import SENTENCE_RULE, LiveGloss, LiveSentence, LiveSentences
+from .live import StreamingSentences, StreamingSigns
 from .sign_recognition import SignRecognitionPipeline
 from .sign_translation import SignTranslationPipeline
+from .stream import StreamEvent
+from .streaming import SignStream, StreamPool, StreamSettings
+from .streaming_sentences import SENTENCE_RULE, SentenceStream
 
 
 def _bundled(model: str | None) -> dict[str, Any] | None:
@@ -68,13 +71,15 @@ __all__ = [
     "SENTENCE_RULE",
     "ContinuousSignRecognitionPipeline",
     "GlossTranslationPipeline",
-    "LiveGloss",
-    "LiveRecognizer",
-    "LiveSentence",
-    "LiveSentences",
-    "LiveSign",
+    "SentenceStream",
     "SignKeypointDetectionPipeline",
     "SignRecognitionPipeline",
     "SignRule",
+    "SignStream",
     "SignTranslationPipeline",
+    "StreamEvent",
+    "StreamPool",
+    "StreamSettings",
+    "StreamingSentences",
+    "StreamingSigns",
 ]

@@ -6,7 +6,7 @@ somebody signs, or how many points are seen. Recognition itself sees the picture
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
+class Found(Protocol):
+    """What is found: an event of a stream, or points. As text it is what a person wants to read."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is shown until the next one."""
+
+
 class Live(Protocol):
-    """What looks at a camera's frames one by one: a :class:`~signlang_hf.pipelines.live.LiveRecognizer` gives signs, a
+    """What looks at a camera's frames one by one: a :class:`~signlang_hf.pipelines.live.StreamingSigns` gives events, a
     :class:`~signlang_hf.pipelines.live_keypoints.LiveDetector` points."""
 
     @property
@@ -31,9 +39,9 @@ class Live(Protocol):
     @property
     def landmarks(self) -> LandmarkSequence | None: ...
 
-    def process(self, frame: np.ndarray, timestamp: float) -> list[Any]: ...
+    def process(self, frame: np.ndarray, timestamp: float) -> Sequence[Found]: ...
 
-    def finish(self) -> list[Any]: ...
+    def finish(self) -> Sequence[Found]: ...
 
 
 Show = Callable[[np.ndarray, Live, Any], bool]
@@ -47,21 +55,22 @@ def watch(live: Live, camera: str, show: Show | None, report: Callable[[Any], No
         live: the recogniser, or the detector.
         camera: number of a camera, or a video in its place; errors as for :func:`signlang_hf.video.camera.camera_frames`.
         show: called with every frame; None shows nothing.
-        report: called with every sign as it ends, or with the points of every frame.
+        report: called with every event, or with the points of every frame.
     """
     last: Any = None
     try:
         with closing(camera_frames(camera)) as frames:
             for seconds, frame in frames:
-                for last in live.process(frame, seconds):
-                    report(last)
+                for found in live.process(frame, seconds):
+                    report(found)
+                    last = found if found.answers else last
                 if show is not None and not show(frame, live, last):
                     break
     except KeyboardInterrupt:
         pass
     finally:
-        for sign in live.finish():
-            report(sign)
+        for found in live.finish():
+            report(found)
 
 
 def in_window(window: Window, camera: str, **drawing: Any) -> Show:

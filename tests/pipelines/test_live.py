@@ -1,4 +1,4 @@
-"""LiveRecognizer: frames one by one; which stretches of them are signs, and that idle time is none."""
+"""StreamingSigns: frames one by one; which stretches of them are signs, and that idle time is none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tiny_model import same_result
 
 from signlang_hf import SignRecognitionPipeline
 from signlang_hf.landmarks import register_layout
-from signlang_hf.pipelines import LiveRecognizer, LiveSign, SignRule
+from signlang_hf.pipelines import SignRule, StreamEvent, StreamingSigns, StreamSettings
 from signlang_hf.pose import MediaPipeEstimator
 from signlang_hf.pose.mediapipe import has_solutions
 from signlang_hf.video import read_video
@@ -19,23 +19,26 @@ from signlang_hf.video import read_video
 def recogniser(loaded):
     """``recogniser(right, left, …)``: a live recogniser of the tiny model in front of a scripted signer."""
 
-    def make(*hands: Hand, rule: SignRule | None = None, top_k: int = 3, **options: bool) -> LiveRecognizer:
+    def make(*hands: Hand, rule: SignRule | None = None, top_k: int = 3, **options: bool) -> StreamingSigns:
         pipe = SignRecognitionPipeline(
             model=loaded.model, feature_extractor=loaded.feature_extractor, estimator=ScriptedSigner(*hands, **options)
         )
-        return LiveRecognizer(pipe, rule, top_k=top_k)
+        return StreamingSigns(pipe, StreamSettings(rule=rule or SignRule(), top_k=top_k))
 
     return make
 
 
-def run(live: LiveRecognizer, seconds: float, fps: float = 30.0, start: float = 0.0) -> list[LiveSign]:
-    found = []
-    for time, frame in blank_frames(start + np.arange(round(seconds * fps)) / fps):
-        found += live.process(frame, time)
-    return found
+def answers(events: list[StreamEvent]) -> list[StreamEvent]:
+    return [event for event in events if event.answers]
 
 
-def near(found: list[LiveSign], *expected: tuple[float, float], within: float = 0.2) -> None:
+def run(live: StreamingSigns, seconds: float, fps: float = 30.0, start: float = 0.0) -> list[StreamEvent]:
+    """The answers of a stream to so many seconds."""
+    times = start + np.arange(round(seconds * fps)) / fps
+    return answers([event for time, frame in blank_frames(times) for event in live.process(frame, time)])
+
+
+def near(found: list[StreamEvent], *expected: tuple[float, float], within: float = 0.2) -> None:
     """Assert that these stretches of time, and no others, were signs."""
     assert len(found) == len(expected), [(sign.start, sign.end) for sign in found]
     for one, (start, end) in zip(found, expected):
@@ -58,18 +61,18 @@ def test_a_variable_rate_and_any_clock(recogniser):
     steps = np.random.default_rng(0).uniform(0.01, 0.09, 200)
     live = recogniser(lambda seconds: sign(1, 2.5)(seconds - 5000))
     found = [one for time, frame in blank_frames(5000 + np.cumsum(steps)) for one in live.process(frame, time)]
-    near(found, (5001.1, 5002.4))
+    near(answers(found), (5001.1, 5002.4))
 
 
 def test_a_sign_comes_out_soon_after_it_ended(recogniser):
     live = recogniser(sign(1, 2))
     states = []
     for time, frame in blank_frames(np.arange(90) / 30):
-        found = live.process(frame, time)
+        found = answers(live.process(frame, time))
         states.append(live.signing)
         if found:
             break
-    assert time - found[0].end <= live.rule.rest + 0.05
+    assert time - found[0].end <= live.stream.rule.rest + 0.05
     first = states.index(True)
     assert 1.0 < first / 30 < 1.2 and all(states[first:-1]) and not states[-1]
 
@@ -103,17 +106,17 @@ def test_a_hand_that_is_up_from_the_start_counts_once(recogniser):
 def test_endless_movement_is_cut(recogniser):
     live = recogniser(lambda seconds: (0.3 * np.sin(9 * seconds), 0.2), rule=SignRule(longest=2.0))
     near(run(live, 6.5), (0, 2), (2, 4), (4, 6))
-    assert len(live._frames) < 2.5 * 30
+    assert len(live.stream._frames) < 2.5 * 30
 
 
 def test_the_end_of_the_stream_ends_the_sign(recogniser):
     live = recogniser(sign(1, 9))
     assert run(live, 2.5) == [] and live.signing
-    near(live.finish(), (1.1, 2.5))
+    near(answers(live.finish()), (1.1, 2.5))
     assert not live.signing and live.landmarks is None and live.finish() == []
-    assert live._pipe.estimator.clips == 1
+    assert live.pipe.estimator.clips == 1
     run(live, 1)
-    assert live._pipe.estimator.clips == 2
+    assert live.pipe.estimator.clips == 2
 
 
 def test_a_gap_in_the_stream_ends_the_sign(recogniser):
@@ -155,10 +158,10 @@ def test_a_still_hand_under_the_chin_is_answered_at_most_once(recogniser):
 def test_the_answer_is_that_of_the_segment(recogniser):
     live = recogniser(sign(1, 2.5))
     (found,) = run(live, 4)
-    signer, (low, high) = live._pipe.estimator, (found.start - 0.2, found.end + 0.2)
+    signer, (low, high) = live.pipe.estimator, (found.start - 0.2, found.end + 0.2)
     times = np.array([time for time in np.arange(120) / 30 if low <= time <= high])
     whole = signer.sequence([signer.detect(None, time) for time in times], times - times[0], (WIDTH, HEIGHT))
-    same_result(found.predictions, live._pipe(whole, top_k=3))
+    same_result(found.predictions, live.pipe(whole, top_k=3))
 
 
 def test_unknown_signs_are_answered_unknown(loaded, recogniser, monkeypatch):
@@ -187,8 +190,14 @@ def test_landmarks_of_the_latest_frame(recogniser):
         ),
     ],
 )
-def test_a_sign_in_words(predictions, text):
-    assert str(LiveSign(0, 1, predictions)) == text
+def test_an_answer_in_words(predictions, text):
+    best = predictions[0]
+    known = best["label"] not in (None, "unknown")
+    event = StreamEvent(
+        "sign" if known else "idle", 2, 0, 1, best["label"] if known else None, best["score"] if known else None,
+        reason=None if known else "unknown", predictions=tuple(predictions),
+    )  # fmt: skip
+    assert str(event) == text and event.answers
 
 
 # ---------------------------------------------------------------------------------------------------------------- mistakes
@@ -200,8 +209,7 @@ def test_a_sign_in_words(predictions, text):
         (np.zeros((HEIGHT, WIDTH, 3)), 2.0, "dtype float64; expected uint8"),
         (np.zeros((HEIGHT, WIDTH), np.uint8), 2.0, "shape"),
         (None, 2.0, "dtype object"),
-        (np.zeros((HEIGHT, WIDTH, 3), np.uint8), 1.0, r"time stamp 1.0 does not come after the one before"),
-        (np.zeros((HEIGHT, WIDTH, 3), np.uint8), float("nan"), "time stamp nan does not come after"),
+        (np.zeros((HEIGHT, WIDTH, 3), np.uint8), float("nan"), "time stamp is nan; it must be seconds"),
         (np.zeros((WIDTH, HEIGHT, 3), np.uint8), 2.0, r"change size from \(640, 360\) to \(360, 640\)"),
     ],
 )
@@ -220,7 +228,7 @@ def test_settings_that_cannot_be_used(recogniser, loaded):
     signer.layout = register_layout("face-alone", ["nose", "left_eye"]).name
     pipe = SignRecognitionPipeline(model=loaded.model, feature_extractor=loaded.feature_extractor, estimator=signer)
     with pytest.raises(ValueError, match="Layout 'face-alone' has no hands"):
-        LiveRecognizer(pipe)
+        StreamingSigns(pipe)
 
 
 # --------------------------------------------------------------------------------------------------------------- real video
@@ -239,8 +247,8 @@ def test_real_signs_with_rest_between(loaded, clips, signlang_data):
         pipe = SignRecognitionPipeline(
             model=loaded.model, feature_extractor=loaded.feature_extractor, estimator=estimator
         )
-        live = LiveRecognizer(pipe)
+        live = StreamingSigns(pipe)
         found = [one for i, frame in enumerate(frames * 2) for one in live.process(frame, i / 10)]
         found += live.finish()
     length = len(frames) / 10
-    near(found, (0, 1.4), (length, length + 1.4), within=0.35)
+    near(answers(found), (0, 1.4), (length, length + 1.4), within=0.35)

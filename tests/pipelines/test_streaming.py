@@ -8,14 +8,9 @@ from scripted_signer import Hand, ScriptedSigner, blank_frames, first_of, sign
 
 from signlang_hf import LandmarkSequence, SignRecognitionPipeline
 from signlang_hf.pipelines.gate import SignRule
-from signlang_hf.pipelines.streaming import (
-    KINDS,
-    SignStream,
-    StreamEvent,
-    StreamingSigns,
-    StreamPool,
-    StreamSettings,
-)
+from signlang_hf.pipelines.live import StreamingSigns
+from signlang_hf.pipelines.stream import KINDS, StreamEvent
+from signlang_hf.pipelines.streaming import SignStream, StreamPool, StreamSettings
 
 
 @pytest.fixture
