@@ -25,7 +25,8 @@ POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 CONFIG: dict[str, Any] = {
-    "modes": ["signs", "sentences"], "models": ["dgs30", "other"], "key_required": False, "browser_landmarks": False, "max_fps": 20,
+    "modes": ["signs", "sentences"], "models": ["dgs30", "other"],
+    "models_by_mode": {"signs": ["dgs30", "other"], "sentences": ["spelling"]}, "key_required": False, "browser_landmarks": False, "max_fps": 20,
     "labels": ["ich", "du", "Universität"], "language": "de",
 }  # fmt: skip
 READY = {"type": "ready", "mode": "signs", "model": "dgs30", "labels": 3, "layout": "mediapipe-holistic", "fps": 20}

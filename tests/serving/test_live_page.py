@@ -96,14 +96,14 @@ def opened(browser: Any, server: ScriptedPageServer) -> Iterator[Callable[..., A
     assert faults == []
 
 
-def says(page: Any, text: str) -> None:
+def says(page: Any, text: str, seconds: float = 6) -> None:
     """Wait until the status says it."""
-    playwright.expect(page.get_by_role("status")).to_contain_text(text)
+    playwright.expect(page.get_by_role("status")).to_contain_text(text, timeout=1000 * seconds)
 
 
-def until(page: Any, condition: Callable[[], Any]) -> None:
+def until(page: Any, condition: Callable[[], Any], seconds: float = 5) -> None:
     """Wait until it holds on the server's side."""
-    for _ in range(100):
+    for _ in range(round(20 * seconds)):
         if condition():
             return
         page.wait_for_timeout(50)
@@ -148,10 +148,8 @@ def test_a_sign_becomes_a_word_that_can_be_spoken_copied_and_taken_back(opened, 
 def test_what_it_sends(opened, server):
     page = opened()
     start(page)
-    page.wait_for_function(
-        "document.getElementById('skeleton').getContext('2d').getImageData(0, 0, 2000, 2000).data.some(Boolean)"
-    )
     page.wait_for_timeout(1000)
+    assert page.evaluate(DRAWN)
     (talk,) = server.talks
     page.get_by_role("button", name="Stop").click()
     says(page, "Stopped. The camera is off.")
@@ -237,6 +235,7 @@ def test_sentences_take_the_place_of_their_glosses(opened, server):
     )
     page = opened()
     page.get_by_label("Mode", exact=True).select_option("sentences")
+    playwright.expect(page.get_by_label("Model")).to_be_hidden()  # there is one
     start(page)
     playwright.expect(page.locator("#words .gloss")).to_have_text(["ICH⁨80%⁩ sure", "TRINKEN⁨80%⁩ sure"])
     page.get_by_role("button", name="Stop").click()
@@ -447,8 +446,7 @@ def test_arabic_runs_from_right_to_left_and_is_remembered(opened, server):
     assert opened(locale="fr-FR").evaluate("document.documentElement.lang") == "en"
 
 
-@pytest.mark.parametrize("width", [320, 360, 390])
-@pytest.mark.parametrize("locale", ["en", "ar"])
+@pytest.mark.parametrize(("width", "locale"), [(320, "ar"), (360, "en"), (360, "ar")])
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(opened, server, width, locale):
     server.config["key_required"] = server.config["browser_landmarks"] = True
     server.on_ready = lambda talk: [

@@ -147,11 +147,18 @@ function showLanguage(name) {
   }
   $("known-title").textContent = say("known", { count: config.labels.length });
   fillSelect($("mode"), config.modes.map((mode) => [mode, say(MODES[mode] || "modeSigns")]));
-  fillSelect($("model"), [["", say("modelDefault")], ...config.models.map((model) => [model, model])]);
+  showModels();
   showCameras();
   showPrivacy();
   showStatus();
   words.rewrite();
+}
+
+// Models of the mode that is chosen.
+function showModels() {
+  const models = config.models_by_mode?.[$("mode").value] || config.models;
+  $("model-field").hidden = models.length < 2;
+  fillSelect($("model"), [["", say("modelDefault")], ...models.map((model) => [model, model])]);
 }
 
 async function showCameras() {
@@ -238,6 +245,7 @@ function wire() {
   for (const id of ["camera", "mode", "model"]) {
     $(id).addEventListener("change", () => {
       remember(id, $(id).value);
+      if (id === "mode") showModels();
       restart();
     });
   }
@@ -283,7 +291,6 @@ async function load() {
   $("key-field").hidden = !config.key_required;
   $("in-browser-field").hidden = !config.browser_landmarks;
   if (!config.browser_landmarks) $("in-browser").checked = false;
-  $("model-field").hidden = config.models.length < 2;
   $("known").hidden = !config.labels.length;
   $("labels").replaceChildren(
     ...config.labels.map((label) => {

@@ -3,7 +3,8 @@
 // * An element names its text (data-text), its accessible name (data-label) or its placeholder (data-placeholder) by a key of the table
 //   below; changing the language fills all of them again. What is said in between is made with say(key, values).
 // * A sentence is written out in both languages; none is glued together from words. Numbers go through Intl.NumberFormat.
-// * Labels of signs are the model's own. They are never translated: dir="auto" gives them their own direction.
+// * Labels of signs are the model's own. They are never translated: dir="auto" gives them their own direction, and a
+//   sentence that of its first word.
 
 const TEXTS = {
   en: {

@@ -20,7 +20,6 @@ export class Words {
     const item = document.createElement("li");
     item.className = kind;
     const label = span("text", text);
-    label.dir = "auto";
     label.lang = this.languageOf() || "";
     item.append(label);
     if (typeof score === "number") item.append(span("score", this.percent(score)));
