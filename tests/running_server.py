@@ -32,15 +32,18 @@ class Running:
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
-    def socket(self, **options: Any) -> ClientConnection:
-        return connect(f"ws://127.0.0.1:{self.port}/ws", compression=None, proxy=None, **options)
+    @contextlib.contextmanager
+    def socket(self, **options: Any) -> Iterator[ClientConnection]:
+        with connect(f"ws://127.0.0.1:{self.port}/ws", compression=None, proxy=None, **options) as socket:
+            yield socket
 
-    def started(self, **start: Any) -> ClientConnection:
+    @contextlib.contextmanager
+    def started(self, **start: Any) -> Iterator[ClientConnection]:
         """A WebSocket after ``start`` and ``ready``."""
-        socket = self.socket()
-        said = talk(socket, {"type": "start", **start})
-        assert said["type"] == "ready", said
-        return socket
+        with self.socket() as socket:
+            said = talk(socket, {"type": "start", **start})
+            assert said["type"] == "ready", said
+            yield socket
 
     def wait(self, seconds: float = 60) -> None:
         end = time.monotonic() + seconds

@@ -300,6 +300,8 @@ class Conversation:
 
     def _say(self, messages: list[dict[str, Any]]) -> None:
         for message in messages:
+            if self._close is not None:  # the last word has been said
+                return
             if message["type"] == "landmarks" and 2 * self._outgoing.qsize() > self._outgoing.maxsize:
                 continue
             try:
@@ -327,9 +329,13 @@ class Conversation:
         self._over.set()
 
     async def _write(self) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError, OSError):  # the client is gone, which the reader hears too
+        try:
             while (text := await self._outgoing.get()) is not None:
-                await self.websocket.send_text(text)
+                await asyncio.wait_for(self.websocket.send_text(text), _SLOW)
+        except (asyncio.TimeoutError, TimeoutError):
+            self._end(1008, "The client does not read what is sent to it.", in_a_hurry=True)
+        except (WebSocketDisconnect, RuntimeError, OSError):  # the client is gone, which the reader hears too
+            pass
 
     async def _hang_up(self, writer: asyncio.Task[None]) -> None:
         """Send what is left, and close; a client that takes neither is cut off."""

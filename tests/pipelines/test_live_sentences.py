@@ -114,7 +114,11 @@ def test_the_end_of_the_stream_ends_the_sentence(live):
     run(recogniser, 4)
     assert recogniser.signing
     *_, sentence, idle = recogniser.finish()
-    assert (sentence.kind, idle.kind, idle.reason) == ("sentence", "idle", "sentence") and sentence.glosses and abs(sentence.end - 4) < 0.1
+    assert (
+        (sentence.kind, idle.kind, idle.reason) == ("sentence", "idle", "sentence")
+        and sentence.glosses
+        and abs(sentence.end - 4) < 0.1
+    )
     same(sentence.glosses, whole(recogniser, sentence.start, sentence.end, 4)["glosses"])
     assert not recogniser.signing and recogniser.finish() == []
     run(recogniser, 2)

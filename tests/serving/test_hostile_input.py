@@ -113,7 +113,11 @@ FORMS = {
     "no boundary": ("multipart/form-data", b"x", "boundary"),
     "an endless boundary": ("multipart/form-data; boundary=" + "b" * 300, b"x", "boundary"),
     "garbage": ("multipart/form-data; boundary=b", b"garbage", "cannot be read"),
-    "cut off": ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="video"\r\n\r\nabc', "cut off"),
+    "cut off": (
+        "multipart/form-data; boundary=b",
+        b'--b\r\nContent-Disposition: form-data; name="video"\r\n\r\nabc',
+        "cut off",
+    ),
     "another field": (
         "multipart/form-data; boundary=b",
         b'--b\r\nContent-Disposition: form-data; name="film"\r\n\r\nabc\r\n--b--\r\n',
@@ -156,7 +160,9 @@ def test_what_is_neither_video_nor_picture_is_unsupported_whatever_it_is_called(
     check(answer, 415, "unsupported", "neither a video nor a picture")
 
 
-@pytest.mark.parametrize("head", [b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"GIF89a", b"\0\0\x01\xba", b"OggS"])
+@pytest.mark.parametrize(
+    "head", [b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"GIF89a", b"\0\0\x01\xba", b"OggS"]
+)
 def test_a_container_with_nothing_in_it_is_bad_input(small: Running, head):
     assert kind_of(head + bytes(200)) == "video"
     answer = small.http.post("/predict", content=head + bytes(1000))
@@ -166,7 +172,11 @@ def test_a_container_with_nothing_in_it_is_bad_input(small: Running, head):
 
 def test_a_video_with_too_many_frames_seconds_or_pixels_is_too_large(small: Running, tmp_path):
     frames = tiny_frames(60)
-    for name, video, rate in (("seconds", frames, 20), ("frames", frames, 60), ("pixels", tiny_frames(2, 0, 240, 320), 25)):
+    for name, video, rate in (
+        ("seconds", frames, 20),
+        ("frames", frames, 60),
+        ("pixels", tiny_frames(2, 0, 240, 320), 25),
+    ):
         body = write_video(tmp_path / f"{name}.mp4", video, rate).read_bytes()
         assert len(body) < 50_000
         check(small.http.post("/predict", content=body), 413, "too_large", name if name != "seconds" else "2 s")
@@ -179,7 +189,12 @@ def test_a_picture_is_measured_by_its_header(small: Running):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(30_000))) + chunk(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(30_000)))
+        + chunk(b"IEND", b"")
+    )
     started = time.monotonic()
     check(small.http.post("/predict", content=bomb), 413, "too_large", "too many pixels")
     assert time.monotonic() - started < 5
@@ -239,7 +254,12 @@ def test_bad_landmarks_are_bad_input(small: Running, name):
 
 def test_a_layout_that_shares_no_point_with_the_models_is_bad_input(small: Running):
     points = [[[0.1 * n, 0.2, 0.3] for n in range(3)]] * 4
-    check(small.http.post("/predict/landmarks", content=body(layout="boston-3", points=points)), 422, "bad_input", "boston-3")
+    check(
+        small.http.post("/predict/landmarks", content=body(layout="boston-3", points=points)),
+        422,
+        "bad_input",
+        "boston-3",
+    )
 
 
 def test_two_frames_a_year_apart_are_not_resampled(small: Running):
