@@ -103,7 +103,9 @@ class SentenceStream(LandmarkStream):
         """Give the model the frames of this stretch and the margins around it that it has not seen."""
         low, high = max(start - self.rule.margin, self._read_to), end + self.rule.margin
         new = [
-            frame for frame in self._frames if low <= frame.timestamps[0] <= high and frame.timestamps[0] > self._read_to
+            frame
+            for frame in self._frames
+            if low <= frame.timestamps[0] <= high and frame.timestamps[0] > self._read_to
         ]
         if not new:
             return []
