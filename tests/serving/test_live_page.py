@@ -51,6 +51,7 @@ def browser() -> Iterator[Any]:
         "--disable-background-networking",
         "--use-fake-device-for-media-stream",
     ]
+    playwright.expect.set_options(timeout=15_000)  # a machine that has much to do is no fault of the page
     with playwright.sync_playwright() as play:
         opened = play.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield opened
@@ -81,7 +82,7 @@ def opened(browser: Any, server: ScriptedPageServer) -> Iterator[Callable[..., A
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(15_000)
         page.add_init_script(script)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: request.url.startswith((server.url, "blob:")) or faults.append(request.url))
@@ -96,12 +97,12 @@ def opened(browser: Any, server: ScriptedPageServer) -> Iterator[Callable[..., A
     assert faults == []
 
 
-def says(page: Any, text: str, seconds: float = 6) -> None:
+def says(page: Any, text: str, seconds: float = 15) -> None:
     """Wait until the status says it."""
     playwright.expect(page.get_by_role("status")).to_contain_text(text, timeout=1000 * seconds)
 
 
-def until(page: Any, condition: Callable[[], Any], seconds: float = 5) -> None:
+def until(page: Any, condition: Callable[[], Any], seconds: float = 15) -> None:
     """Wait until it holds on the server's side."""
     for _ in range(round(20 * seconds)):
         if condition():
@@ -148,9 +149,8 @@ def test_a_sign_becomes_a_word_that_can_be_spoken_copied_and_taken_back(opened, 
 def test_what_it_sends(opened, server):
     page = opened()
     start(page)
-    page.wait_for_timeout(1000)
-    assert page.evaluate(DRAWN)
     (talk,) = server.talks
+    until(page, lambda: len(talk.frames) > 8 and page.evaluate(DRAWN))
     page.get_by_role("button", name="Stop").click()
     says(page, "Stopped. The camera is off.")
     assert not page.evaluate("document.getElementById('video').srcObject")
@@ -188,8 +188,7 @@ def test_no_frame_goes_while_two_are_unanswered(opened, server):
     start(page)
     page.wait_for_timeout(1200)
     assert len(server.talks[0].frames) == 2
-    page.wait_for_timeout(1500)  # a server that swallowed them does not silence the page
-    assert 2 < len(server.talks[0].frames) <= 6
+    until(page, lambda: len(server.talks[0].frames) > 2)  # a server that swallowed them does not silence the page
 
 
 def test_a_busy_server_is_said_and_then_forgotten(opened, server):
@@ -391,8 +390,7 @@ def test_other_settings_start_anew_and_are_remembered(opened, server):
     assert not page.locator("#draw").is_checked()
     start(page)
     assert server.talks[-1].start["return_landmarks"] is False
-    page.wait_for_timeout(700)
-    assert len(server.talks[-1].frames) > 6  # nothing is answered then, so nothing is waited for
+    until(page, lambda: len(server.talks[-1].frames) > 6)  # nothing is answered then, so nothing is waited for
 
 
 def test_everything_can_be_done_by_keyboard(opened, server):
@@ -610,9 +608,9 @@ def test_joints_found_in_the_browser_are_sent_without_a_picture(opened, server):
     page.get_by_role("switch", name="Find my joints in this browser").check()
     playwright.expect(page.get_by_text("The picture stays on this device.")).to_be_visible()
     start(page)
-    page.wait_for_timeout(500)
     (talk,) = server.talks
-    assert talk.frames == [] and len(talk.messages) > 4
+    until(page, lambda: len(talk.messages) > 4)
+    assert talk.frames == []
     assert {name: talk.start[name] for name in ("source", "layout", "size", "return_landmarks")} == {
         "source": "landmarks", "layout": "mediapipe-holistic", "size": [640, 480], "return_landmarks": False,
     }  # fmt: skip
@@ -631,8 +629,8 @@ def test_a_browser_without_mediapipe_sends_pictures_instead(opened, server):
     page = opened()
     page.get_by_role("switch", name="Find my joints in this browser").check()
     start(page)
-    page.wait_for_timeout(300)
-    assert server.talks[0].start["source"] == "frames" and server.talks[0].frames
+    until(page, lambda: server.talks[0].frames)
+    assert server.talks[0].start["source"] == "frames"
 
 
 def test_screenshots(opened, server, tmp_path: Path):
