@@ -65,7 +65,7 @@ INSTALL = $(@D)/bin/pip install -c $(filter constraints%,$^) $(WANTED) || \
 $(VENV)/.lint: WANTED = ruff
 $(VENV)/.demo: WANTED = -e ".[train]"
 $(VENV)/.video: WANTED = -e ".[pose,train]"
-$(VENV)/.all: WANTED = -e ".[all,docs,dev]"
+$(VENV)/.all: WANTED = -e ".[all,dev]"
 $(VENV5)/.all: WANTED = -e ".[decoding,demo,detector,ensemble,explain,pose,ray,serve,track,train,tune,vlm,wlasl,dev]"
 # Without signlang_hf: it is given the code of the model that it is to convert.
 $(VENV_TFLITE)/.all: WANTED = "litert-torch>=0.10,<0.11" "transformers>=4.57.6,<5" "timm>=1.0.15" "safetensors>=0.4.3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import threading
 import time
@@ -11,12 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import numpy as np
+from PIL import Image
+from scripted_signer import ScriptedSigner, blank_frames, first_of, sign
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from signlang_hf.serving.app import create_app
 from signlang_hf.serving.server import listen, make_server
 from signlang_hf.serving.service import Service
 from signlang_hf.serving.settings import ServerSettings
+
+START = {"type": "start", "source": "landmarks", "size": [640, 360]}
+TWO = first_of(sign(1, 2.5), sign(4, 5.2))
 
 
 @dataclass
@@ -76,6 +84,39 @@ def until(socket: ClientConnection, kind: str, timeout: float = 20) -> list[dict
     while not messages or messages[-1]["type"] != kind:
         messages.append(json.loads(socket.recv(timeout)))
     return messages
+
+
+def signed(script=TWO, seconds: float = 7.0, fps: float = 30.0):
+    """The landmarks of a scripted signer, in one sequence."""
+    signer = ScriptedSigner(script)
+    signer.reset()
+    clock = np.arange(round(seconds * fps)) / fps
+    found = [signer.detect(frame, time) for time, frame in blank_frames(clock)]
+    return signer.sequence(found, clock, (640, 360))
+
+
+def messages_of(sequence) -> list[dict[str, Any]]:
+    points = [[None if np.isnan(point[0]) else point.tolist() for point in frame] for frame in sequence.data]
+    return [
+        {"type": "landmarks", "time": time, "points": frame}
+        for time, frame in zip(sequence.timestamps.tolist(), points)
+    ]
+
+
+def jpeg(level: int = 128, size: tuple[int, int] = (64, 48)) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size, (level, level // 2, 60)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def closed(ws) -> tuple[int, list[dict[str, Any]]]:
+    """The code with which the server closes, and what it says before."""
+    said = []
+    try:
+        while True:
+            said.append(json.loads(ws.recv(20)))
+    except ConnectionClosed as end:
+        return end.rcvd.code, said
 
 
 @contextlib.contextmanager

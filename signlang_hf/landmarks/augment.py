@@ -24,6 +24,7 @@ import numpy as np
 
 from .layout import Layout
 from .normalize import frame_median, mirror
+from .rest import with_rest
 from .sequence import LandmarkSequence
 from .vectors import cross
 
@@ -246,12 +247,14 @@ class AugmentConfig:
 
     The field with a function's own name is its probability; the others are its arguments, as the function documents them.
 
-    ``mirror`` is 0 by default: which hand signs can be part of a sign's form or label (directions, agreement verbs, "left"
+    ``rest`` (:func:`.rest.with_rest`) is 0 by default: it is for models that stand in front of a camera and learn from clips that were
+    cut to the sign. ``mirror`` is 0 by default: which hand signs can be part of a sign's form or label (directions, agreement verbs, "left"
     and "right"), and left-handed signers are better served by :func:`.normalize.normalize_side`. Set it to 0.5 for data in
     which both hands may lead and ``normalize_side`` is not used. The other defaults are as mild as different takes by one
     signer in front of another camera.
     """
 
+    rest: float = 0.0
     mirror: float = 0.0
     time_warp: float = 0.5
     time_warp_strength: float = 0.25
@@ -316,7 +319,7 @@ class AugmentConfig:
     @classmethod
     def off(cls) -> AugmentConfig:
         """No augmentation: all probabilities 0. A base for switching on a chosen few with :func:`dataclasses.replace`."""
-        return cls(**dict.fromkeys(_PROBABILITIES, 0.0))
+        return cls(rest=0.0, **dict.fromkeys(_PROBABILITIES, 0.0))
 
 
 class Augmenter:
@@ -336,6 +339,9 @@ class Augmenter:
         c = self.config
         # Drawn together, so that the probability of one step does not shift the random numbers of which steps happen.
         happens = dict(zip(_PROBABILITIES, rng.random(len(_PROBABILITIES))))
+        # After them, and only where it is asked for: a training without it draws the numbers that it always drew.
+        if c.rest and rng.random() < c.rest:
+            sequence = with_rest(sequence, rng)
         steps = {
             "mirror": lambda s: mirror(s),
             "crop_time": lambda s: crop_time(s, rng, c.crop_min_share),

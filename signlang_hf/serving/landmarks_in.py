@@ -135,11 +135,8 @@ def _frame_points(points: Any, count: int, where: str) -> np.ndarray:
         raise ServingError(
             "bad_message", f"{where}: points must be a list of {count} points, as many as the layout has."
         )
-    try:
-        array = np.array(points, np.float32)
-        if array.ndim != 2:
-            raise ValueError
-    except (ValueError, TypeError, OverflowError):  # some were not seen
+    array = _plain(points)
+    if array is None or array.ndim != 2:  # some were not seen
         first = next((point for point in points if isinstance(point, list)), [0.0, 0.0, 0.0])
         blank = [math.nan] * len(first)
         array = _numbers([blank if point is None else point for point in points], f"{where}: points")
@@ -154,12 +151,22 @@ def _frame_points(points: Any, count: int, where: str) -> np.ndarray:
 
 
 def _numbers(values: Any, what: str) -> np.ndarray:
+    array = _plain(values)
+    if array is None:
+        raise ServingError("bad_message", f"{what} must be a rectangular list of numbers.")
+    return array
+
+
+def _plain(values: Any, kind: type = np.float32) -> np.ndarray | None:
+    """An array of numbers; None where ``values`` are anything else: ragged, text, nothing."""
     try:
-        if isinstance(values, list) and any(isinstance(one, (str, dict, bool)) for one in values):
-            raise TypeError
-        return np.array(values, np.float32)
+        array = np.array(values)
     except (ValueError, TypeError, OverflowError):
-        raise ServingError("bad_message", f"{what} must be a rectangular list of numbers.") from None
+        return None
+    if not isinstance(values, list) or array.dtype.kind not in "iuf":
+        return None
+    with np.errstate(over="ignore"):  # what single precision cannot hold is infinite, and refused as such
+        return array.astype(kind)
 
 
 def _from_json(body: bytes) -> dict[str, Any]:
@@ -179,22 +186,15 @@ def _from_json(body: bytes) -> dict[str, Any]:
     try:
         data = np.stack([_frame_points(one, count, f"frame {number}") for number, one in enumerate(points)])
         visibility = None if given.get("visibility") is None else _numbers(given["visibility"], "visibility")
-        times = None if given.get("timestamps") is None else _numbers64(given["timestamps"], "timestamps")
     except ServingError as error:
         raise ServingError("bad_input", error.detail) from None
+    times = None if given.get("timestamps") is None else _plain(given["timestamps"], np.float64)
+    if times is None and given.get("timestamps") is not None:
+        raise ServingError("bad_input", "timestamps must be a list of numbers.")
     return {
         "data": data, "layout": layout, "units": units, "size": size, "visibility": visibility, "timestamps": times,
         "fps": _rate(given.get("fps")),
     }  # fmt: skip
-
-
-def _numbers64(values: Any, what: str) -> np.ndarray:
-    try:
-        if isinstance(values, list) and any(isinstance(one, (str, dict, bool)) for one in values):
-            raise TypeError
-        return np.array(values, np.float64)
-    except (ValueError, TypeError, OverflowError):
-        raise ServingError("bad_input", f"{what} must be a list of numbers.") from None
 
 
 def _rate(fps: Any) -> float | None:

@@ -165,14 +165,14 @@ def check_models(settings: ServerSettings) -> None:
     """
     for model in settings.sign_models:
         model_for("sign-recognition", model, runtime_of(model, settings))
-    names = [name_of(model) for model in [*settings.sign_models, settings.sentences] if model]
-    double = next((name for name in names if names.count(name) > 1), None)
-    if double is not None:
-        raise ValueError(f"Two models are called {double!r}; requests could not tell them apart. Rename a folder.")
     if settings.translator and not settings.sentences:
         raise ValueError("A translator needs glosses: set SIGNLANG_SENTENCE_MODEL (--sentence-model) too.")
     if settings.sentences:
         _task_of_sentences(settings, settings.sentences)
+    names = [name_of(model) for model in [*settings.sign_models, settings.sentences] if model]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise ValueError(f"Two models are called {double!r}; requests could not tell them apart. Rename a folder.")
 
 
 def load_models(settings: ServerSettings) -> list[ServedModel]:

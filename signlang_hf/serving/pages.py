@@ -27,7 +27,6 @@ POLICY = "; ".join(
 )  # fmt: skip
 _HEADERS = {
     "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=()",
 }

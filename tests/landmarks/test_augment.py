@@ -18,7 +18,7 @@ TIME = [au.time_warp, au.change_speed, au.crop_time, au.drop_frames]
 SPACE = [au.rotate, au.scale, au.shear, au.rotate_hands, au.bend_fingers, au.kinematic_noise, au.jitter]
 DROP = [au.drop_points, au.drop_hands]
 EVERY = TIME + SPACE + DROP
-PROBABILITIES = [function.__name__ for function in EVERY] + ["mirror"]
+PROBABILITIES = [function.__name__ for function in EVERY] + ["mirror", "rest"]
 CERTAIN = replace(AugmentConfig(), **dict.fromkeys(PROBABILITIES, 1.0))
 
 
@@ -479,8 +479,8 @@ def test_layouts_without_hands_lose_none():
 
 def test_defaults_are_on_but_mirroring_is_off():
     config = AugmentConfig()
-    assert config.mirror == 0.0
-    assert all(getattr(config, name) > 0 for name in PROBABILITIES if name != "mirror")
+    assert config.mirror == config.rest == 0.0
+    assert all(getattr(config, name) > 0 for name in PROBABILITIES if name not in ("mirror", "rest"))
 
 
 def test_every_probability_switches_exactly_its_own_step():
@@ -565,7 +565,7 @@ def test_configuration_survives_json_yaml_and_pickle():
         ({"speed_range": 1.0}, r"setting speed_range is 1\.0; it must be \[low, high\]"),
         ({"speed_range": (0.0, 1.0)}, "setting speed_range"),
         ({"scale_range": [0.9]}, "setting scale_range"),
-        ({"spin": 0.5}, "Unknown augmentation setting spin; known are mirror, time_warp"),
+        ({"spin": 0.5}, "Unknown augmentation setting spin; known are rest, mirror"),
     ],
 )
 def test_bad_settings_get_one_sentence(settings, message):

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from signlang_hf import SignRecognitionPipeline
 from signlang_hf.cli import app
-from signlang_hf.pipelines import LiveRecognizer, LiveSign
+from signlang_hf.pipelines import StreamEvent, StreamingSigns
 from signlang_hf.pipelines.webcam import in_terminal, in_window, watch
 from signlang_hf.video import read_video, write_video
 from signlang_hf.video.camera import is_camera
@@ -28,9 +28,9 @@ TWO_SIGNS = first_of(sign(0.5, 2), sign(3.5, 4.5))
 
 
 @pytest.fixture
-def live(loaded) -> LiveRecognizer:
+def live(loaded) -> StreamingSigns:
     """A recogniser in front of a person who signs twice in six seconds."""
-    return LiveRecognizer(
+    return StreamingSigns(
         SignRecognitionPipeline(
             model=loaded.model, feature_extractor=loaded.feature_extractor, estimator=ScriptedSigner(TWO_SIGNS)
         )
@@ -54,10 +54,11 @@ class Looked:
         return self.frames < self.patience
 
 
-def seen(live, camera, show=None) -> list[LiveSign]:
-    found: list[LiveSign] = []
+def seen(live, camera, show=None) -> list[StreamEvent]:
+    """The answers."""
+    found: list[StreamEvent] = []
     watch(live, str(camera), show, found.append)
-    return found
+    return [event for event in found if event.answers]
 
 
 # ------------------------------------------------------------------------------------------------------------------ camera
@@ -73,10 +74,11 @@ def test_a_camera_until_its_person_has_enough(live, device):
 
 def test_a_camera_that_is_lost_in_the_middle_of_a_sign(live, device):
     camera = device(1.5)
-    found: list[LiveSign] = []
+    found: list[StreamEvent] = []
     with pytest.raises(ConnectionError, match=r"Camera 0 gives no pictures any more, after 2 s"):
         watch(live, "0", None, found.append)
-    assert len(found) == 1 and found[0].end == pytest.approx(1.5, abs=0.1)
+    (found,) = [event for event in found if event.answers]
+    assert found.end == pytest.approx(1.5, abs=0.1)
     assert camera.opened[-1].released
 
 
@@ -138,7 +140,7 @@ def test_the_window_shows_a_mirror_and_the_last_sign(live, monkeypatch, camera, 
     monkeypatch.setattr("signlang_hf.pipelines.webcam.draw_landmarks", draw)
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     frame[:, : WIDTH // 2, 0] = 200  # red on the left
-    last = LiveSign(0, 1, [{"label": "Tür", "score": 0.934}])
+    last = StreamEvent("sign", 1, 0, 1, "Tür", 0.934)
     show = in_window(pane, camera)
     live.process(frame, 0.0)
     assert show(frame, live, None)
@@ -205,8 +207,9 @@ def test_command_on_a_video(signer, model_folder, video):
     assert len(lines) == 2 and all(" s  " in line and line.endswith(" %") for line in lines)
     as_json = recognize("--webcam", "--camera", video, "--model", model_folder, "--json", "--top-k", 2)
     rows = [json.loads(line) for line in as_json.stdout.splitlines()]
-    assert [[*row] for row in rows] == [["start", "end", "predictions"]] * 2
-    assert [len(row["predictions"]) for row in rows] == [2, 2] and rows[0]["end"] < rows[1]["start"]
+    assert [row["kind"] for row in rows if row["kind"] != "partial"] == ["sign_started", "sign", "idle"] * 2
+    signs = [row for row in rows if row["kind"] == "sign"]
+    assert [len(row["predictions"]) for row in signs] == [2, 2] and signs[0]["end"] < signs[1]["start"]
     assert as_json.exit_code == 0 and as_json.stderr == ""
 
 
@@ -261,5 +264,5 @@ def test_a_real_clip_in_a_process_of_its_own(model_folder, clips, signlang_data,
     command = [sys.executable, "-m", "signlang_hf.cli", *map(str, words)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    (row,) = map(json.loads, done.stdout.splitlines())
+    (row,) = [row for row in map(json.loads, done.stdout.splitlines()) if row["kind"] == "sign"]
     assert row["start"] < 0.3 and 1.0 < row["end"] < 1.8 and len(row["predictions"]) == 5

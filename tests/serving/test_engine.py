@@ -39,7 +39,9 @@ class Counting:
         numbers = [float(one.data[0, 0, 0]) for one in sequences]
         self.batches.append(numbers)
         if min(numbers) < 0:
-            raise {-1.0: ValueError("this clip is bad"), -2.0: RuntimeError("out of memory")}.get(min(numbers), KeyError)
+            raise {-1.0: ValueError("this clip is bad"), -2.0: RuntimeError("out of memory")}.get(
+                min(numbers), KeyError
+            )
         scores = [float("nan") if number == 666 else number for number in numbers]
         return [[{"label": str(number), "score": score}] for number, score in zip(numbers, scores)]
 
@@ -219,7 +221,7 @@ def test_late_frames_are_left_out_and_counted_and_a_crowded_stream_says_when_the
 
 
 def test_what_waits_is_finished_when_the_server_stops(engine):
-    one, model = engine(max_wait_ms=10_000)
+    one, _ = engine(max_wait_ms=10_000)
     futures = [one.predict(clip(number)) for number in range(3)]
     one.close()
     assert [future.result(0).answer[0]["score"] for future in futures] == [0, 1, 2]

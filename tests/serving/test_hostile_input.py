@@ -226,6 +226,8 @@ LANDMARKS = {
     "beyond floats": (point_of(1e300), ""),
     "many digits": (body().replace(b'"fps": 25', b'"fps": ' + b"9" * 5000), ""),
     "text": (point_of("x"), "rectangular list of numbers"),
+    "a number as text": (point_of("0.5"), "rectangular list of numbers"),
+    "times as text": (body(timestamps=["0", "1", "2", "3"]), "timestamps must be"),
     "an object": (point_of({}), "rectangular list of numbers"),
     "nested lists": (point_of([1.0]), "rectangular list of numbers"),
     "points of four": (body(points=[[[0, 0, 0, 0]] * 48] * 2), "2 or 3 numbers"),

@@ -160,11 +160,12 @@ def test_health_answers_before_the_models_are_there_and_ready_only_then(settings
     assert early.status_code == 503
 
 
-def test_a_real_clip_is_read_by_the_packaged_model(clips, settings, tmp_path):
+def test_a_real_clip_is_read_by_the_packaged_model(clips, signlang_data, settings, tmp_path, monkeypatch):
     """The whole road, with MediaPipe and the model that comes with the package, on half a second of a real clip."""
     pytest.importorskip("mediapipe")
     from signlang_hf.pose import default_estimator
 
+    monkeypatch.setenv("SIGNLANG_MEDIAPIPE_TASKS", str(signlang_data / "mediapipe-tasks"))  # where Holistic is not
     part = read_video(clips / "hoy_001.mp4", fps=25).frames[20:34]
     source = write_video(tmp_path / "part.mp4", part, 25)
     with running(settings(model="dgs30", estimator="mediapipe", request_timeout=300), wait=False) as server:

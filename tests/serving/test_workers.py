@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from grey_pose import CRASH, FAULT
-from running_server import Running, running, until
-from test_socket import closed, jpeg
+from running_server import Running, closed, jpeg, running, until
 
 from signlang_hf.video import write_video
 
