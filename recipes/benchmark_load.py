@@ -49,6 +49,7 @@ FPS = 30.0
 RARELY = StreamSettings(
     stride=3600.0
 )  # guesses are not compared, so the stream that knows the answers need not make them
+LAST_WORDS = 60.0  # seconds from a client's stop to the server's last event
 NEAR = 2e-3  # scores of a batch and of one alone differ by rounding
 
 
@@ -182,7 +183,13 @@ async def send_stream(url: str, stream: Stream, delay: float) -> Heard:
             sent[place] = time.perf_counter()
             await socket.send(text)
         await socket.send('{"type": "stop"}')
-        await asyncio.wait_for(listening, 20)
+        done, _ = await asyncio.wait([listening], timeout=LAST_WORDS)
+        if not done:
+            listening.cancel()
+            raise RuntimeError(
+                f"The server has not ended a stream {LAST_WORDS:g} s after its last frame: that is more than it bears."
+            )
+        listening.result()
     heard.lost_frames = len(stream.times) - counts["frames"] + counts["late"] + counts["dropped"]
     heard.right = sum(_same(*pair) for pair in zip(found, stream.expected))
     heard.wrong = max(len(found), len(stream.expected)) - heard.right
