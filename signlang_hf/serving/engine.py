@@ -7,6 +7,7 @@ Design decisions:
   and fifty share the forward passes.
 * Landmarks are never lost: a client that sends faster than they are looked at is read more slowly (:attr:`LiveSession.crowded`). What a
   stream looks like so far may be overtaken by a newer window, what a sign was never is.
+* What a stream says comes in the order of its time: frames after the end of a sign wait until the sign is said.
 * Every stream gets its turn with at most ``_TURN`` frames, so that a recording sent at once does not hold up the others.
 * If a batch fails, each of its clips is read alone, and only those that fail by themselves get the error.
 """
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 CROWDED = 256
 """Frames of a stream that may wait before its client is read more slowly."""
 _TURN = 32  # frames of a stream before another one's turn
+_PIECE = 8  # frames that are pushed at once: too few for a sign to end and another to begin
 _FASTEST = 1 / 250  # seconds between two frames; what comes sooner adds nothing
 _INPUT_ERRORS = (ValueError, TypeError, ArithmeticError, IndexError)  # what the library raises about a clip
 
@@ -81,7 +83,7 @@ class LiveSession:
         self.layout, self.units, self.say, self.echo, self.roomy = layout, units, say, echo, roomy
         self.stream, self.due = engine.model.stream(mirrored)
         self.inbox: deque[Frame] = deque()
-        self.finishing = self.closed = False
+        self.finishing = self.finished = self.closed = False
         self.dropped = 0  # frames that never became landmarks, for the counts at the end
         self._engine = engine
         self._size: tuple[int, int] | None = None
@@ -106,34 +108,50 @@ class LiveSession:
         self.closed = True
         self._engine.wake(self)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a sign is to be said before anything that came after it."""
+        return any(window.final for window in self.due)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to do that need not wait."""
+        return not self.closed and not self.waits and bool(self.inbox or self.finishing > self.finished)
+
     def advance(self, metrics: ServerMetrics) -> None:
-        """Look at the frames that wait; in the engine's thread."""
+        """Look at the frames that wait, up to the end of a sign; in the engine's thread."""
         was_crowded = self.crowded
         events: list[Any] = []
+        for _ in range(_TURN // _PIECE):
+            if self.inbox and not self.waits:
+                events += self._look(metrics)
+        if self.has_more and not self.inbox:
+            events += self.stream.finish()
+            self.finished = True
+        messages = [message(event) for event in events]
+        if messages:
+            self.say(messages)
+        if was_crowded and not self.crowded:
+            self.roomy()
+
+    def _look(self, metrics: ServerMetrics) -> list[Any]:
+        events: list[Any] = []
         run: list[Frame] = []
-        for _ in range(min(len(self.inbox), _TURN)):
+        for _ in range(min(len(self.inbox), _PIECE)):
             frame = self.inbox.popleft()
             last = run[-1].seconds if run else self.stream.last
             if frame.seconds - last < _FASTEST:
                 self.stream.counts.late += 1
                 metrics.frames.labels("late").inc()
                 continue
-            if (
-                frame.size != self._size
-            ):  # a phone that was turned: another stream, for what measures lengths in pictures
+            # A phone that was turned begins another stream: lengths are measured in pictures.
+            if frame.size != self._size:
                 events += self._push(run, metrics)
                 if self._size is not None:
                     events += self.stream.finish()
                 run, self._size = [], frame.size
             run.append(frame)
-        events += self._push(run, metrics)
-        if self.finishing and not self.inbox:
-            events += self.stream.finish()
-        messages = [message(event) for event in events]
-        if messages:
-            self.say(messages)
-        if was_crowded and not self.crowded:
-            self.roomy()
+        return events + self._push(run, metrics)
 
     def _push(self, frames: list[Frame], metrics: ServerMetrics) -> list[Any]:
         if not frames:
@@ -269,7 +287,7 @@ class Engine:
         else:
             if session.due:
                 self._due.setdefault(session, time.monotonic())
-            if session.inbox:
+            if session.has_more:
                 self.wake(session)
 
     def _fail(self, session: LiveSession, error: ServingError) -> None:
@@ -279,9 +297,7 @@ class Engine:
 
     def _end(self, session: LiveSession) -> None:
         """Say that a session is over, once there is nothing left to say before."""
-        if session.closed or not session.finishing or session.inbox:
-            return
-        if session.due:  # it ends when they are answered
+        if session.closed or not session.finished or session.due:  # windows are answered before
             return
         session.closed = True
         counts = vars(session.stream.counts) | {"dropped": session.dropped}
@@ -325,6 +341,8 @@ class Engine:
             self._due.pop(session, None)
             if session.due and not session.closed:
                 self._due[session] = now
+            if session.has_more:
+                self.wake(session)
             self._end(session)
 
     def _answer(self, session: LiveSession, answer: Any) -> None:

@@ -177,3 +177,15 @@ def test_a_real_clip_is_read_by_the_packaged_model(clips, signlang_data, setting
     same_result(found["top"], expected, atol=2e-3)
     assert found["gesture"] == (None if expected[0]["label"] == "unknown" else expected[0]["label"])
     assert found["frames"] == 14 and found["timings"]["pose"] > 0
+
+
+@pytest.mark.optimum
+def test_an_exported_model_is_run_by_onnxruntime(settings, pipe, clip: Path, tiny_models, tmp_path):
+    from signlang_hf.export import export_model
+
+    folder = export_model(tiny_models["signs"], tmp_path / "exported").folder
+    with running(settings(model=str(folder))) as server:
+        assert server.http.get("/models").json()[0]["runtime"] == "ort"
+        found = server.http.post("/predict", files={"video": clip.read_bytes()}).json()
+    assert found["model"] == "exported"
+    same_result(found["top"], pipe(str(clip)), atol=1e-4)
