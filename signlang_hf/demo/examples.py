@@ -86,10 +86,7 @@ def pictures() -> list[Example]:
             found.append(Example("Grace Hopper, 1984", lambda: _copied(photo)))
     if settings.text("DATA"):
         folder = Path(settings.text("DATA"), "keypoint-images")
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES)
-        chosen = [path for path in files if "coco" in str(path.parent)][:2] + [
-            p for p in files if "freihand" in str(p)
-        ][:1]
+        chosen = sorted(path for path in (folder / "coco-wholebody").glob("*") if path.suffix.lower() in _PICTURES)[:2]
         found += [Example(f"Photograph {n}", lambda path=path: _copied(path)) for n, path in enumerate(chosen, 1)]
     return found
 

@@ -35,9 +35,10 @@ def fetched(name: str, token: bool | None = False) -> Path:
     try:
         revision = None
         if not HF_HUB_OFFLINE:
-            found = HfApi().model_info(name, files_metadata=True, timeout=20.0, token=token)
-            _check_size(name, sum(file.size or 0 for file in found.siblings or () if _is_data(file.rfilename)))
-            revision = found.sha
+            api = HfApi(token=token)
+            revision = api.model_info(name, timeout=20.0).sha
+            files = api.list_repo_tree(name, recursive=True, revision=revision)
+            _check_size(name, sum(getattr(file, "size", 0) for file in files if _is_data(file.path)))
         folder = Path(
             snapshot_download(
                 name, revision=revision, allow_patterns=list(_DATA), token=token, local_files_only=HF_HUB_OFFLINE

@@ -53,28 +53,32 @@ class Signer:
         self.view, self.estimator = LiveView(), estimator
         self.began = self.used = time.monotonic()
         self.sees_signs = isinstance(pipe, SignRecognitionPipeline)
-        self._stream: Any = (
-            StreamingSigns(own, **({"threshold": None} if unsure else {})) if self.sees_signs else LiveSentences(own)
-        )
+        said = {"threshold": None} if unsure else {}
+        self._begin = (lambda: StreamingSigns(own, **said)) if self.sees_signs else (lambda: LiveSentences(own))
+        self._stream: Any = self._begin()
         self._size: tuple[int, ...] = ()
-        self._ground: np.ndarray | None = None
 
     @property
     def signing(self) -> bool:
         """Whether somebody signs."""
         return self._stream.signing
 
-    def look(self, frame: np.ndarray, seconds: float) -> np.ndarray:
-        """Look at the next frame (H, W, 3) uint8 RGB. Returns it in a mirror, with the skeleton."""
+    def look(self, frame: np.ndarray, seconds: float, mirror: bool = True) -> np.ndarray:
+        """Look at the next frame (H, W, 3) uint8 RGB, which must be no mirror image. Returns it with the skeleton, in a mirror as
+        people expect it of a camera, or as it is."""
         if self._size and frame.shape != self._size:  # the camera was turned
             self.finish()
+            self._stream = self._begin()
         self._size, self.used = frame.shape, time.monotonic()
         self._tell(self._stream.process(frame, seconds))
         found = self._stream.landmarks
+        if mirror:
+            frame = frame[:, ::-1]
         if found is None:
-            return frame[:, ::-1]
-        mirrored = found.replace(data=found.data * np.float32([-1, 1, 1]) + np.float32([1, 0, 0]))
-        return draw_landmarks(frame[None, :, ::-1], mirrored)[0]
+            return frame
+        if mirror:
+            found = found.replace(data=found.data * np.float32([-1, 1, 1]) + np.float32([1, 0, 0]))
+        return draw_landmarks(frame[None], found)[0]
 
     def push(self, landmarks: LandmarkSequence, placed: LandmarkSequence, ground: np.ndarray) -> np.ndarray:
         """Look at the next frame of a landmark file, a sequence of one. Returns a picture of it.

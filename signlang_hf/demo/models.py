@@ -112,8 +112,12 @@ def place_of(name: str) -> str:
 
 
 def _is_path(name: str) -> bool:
-    path = Path(name)
-    return path.is_absolute() or name.startswith((".", "~")) or "\\" in name or name.count("/") > 1 or path.exists()
+    if Path(name).is_absolute() or name.startswith((".", "~")) or "\\" in name or name.count("/") > 1:
+        return True
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # too long for a file system, or a zero in it
+        return False
 
 
 def _local(name: str, allowed: bool) -> Path:

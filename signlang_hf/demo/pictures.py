@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LONGEST_SIDE = 960  # pixels: what a screen shows of it, and a phone downloads
 _CHUNK = 16
 _GROUND = (30, 34, 40)
+_DOT = 110  # of a picture's longer side a dot's radius is one part
 _KEPT_SECONDS = 600.0
 
 _folder = tempfile.TemporaryDirectory(prefix="signlang-space-")  # goes with the process
@@ -61,10 +62,19 @@ def heat_video(explanation: Any) -> str:
 
 
 def marked_picture(picture: np.ndarray, points: LandmarkSequence) -> np.ndarray:
-    """A picture (H, W, 3) with the points of one person."""
-    from ..video import draw_landmarks
+    """A picture (H, W, 3) with the points of one person, in pixels: bones, and dots that are seen on a phone as well."""
+    from PIL import Image, ImageDraw
 
-    return draw_landmarks(picture[None], points, min_visibility=0.0)[0]
+    from ..video import PART_COLOURS, draw_landmarks
+
+    drawn = Image.fromarray(draw_landmarks(picture[None], points, min_visibility=0.0)[0])
+    brush, radius = ImageDraw.Draw(drawn), max(2.0, max(drawn.size) / _DOT)
+    for part, indices in points.spec.parts.items():
+        size = radius * (1.0 if part == "pose" else 0.6)  # those of a hand lie close together
+        for x, y in points.data[0, list(indices), :2].tolist():
+            if x == x:  # NaN where not seen
+                brush.ellipse([x - size, y - size, x + size, y + size], fill=PART_COLOURS[part], outline="white")
+    return np.asarray(drawn)
 
 
 def _drawn(clip: Clip, text: str | None) -> Iterator[VideoChunk]:

@@ -102,7 +102,9 @@ with page(
             )
         with gr.Column(scale=6, min_width=320):
             message = gr.Markdown(WAITING, label="Answer", elem_classes="signlang-answer")
-            chart = gr.Image(label="Scores", show_label=False, interactive=False, format="png")
+            chart = gr.Image(
+                label="Scores", show_label=False, interactive=False, buttons=["download", "fullscreen"], format="png"
+            )
             table = gr.Dataframe(headers=HEADERS, label="Models", interactive=False, type="array", wrap=True)
             film = gr.Video(label="What all of them were given", interactive=False, height=320, loop=True)
 

@@ -94,7 +94,7 @@ def _played(signer: Any, video: str | None, landmarks: str | None) -> Iterator[n
 
         for chunk in iter_video(video, fps=RATE, chunk=4):
             for frame, seconds in zip(chunk.frames, chunk.timestamps.tolist()):
-                yield signer.look(frame, seconds)
+                yield signer.look(frame, seconds, mirror=False)
         return
     from signlang_hf.demo.pictures import canvas
 
@@ -136,22 +136,33 @@ with page(
 ) as demo:
     key = gr.State(None, time_to_live=900, delete_callback=leave)
     first_word, first_log, first_sentence = empty()
-    with gr.Row():
+    with gr.Row():  # on a phone the word comes right after the camera
         with gr.Column(scale=5, min_width=320):
             camera = gr.Image(
                 label="Your camera",
                 sources=["webcam"],
                 streaming=True,
                 type="numpy",
-                height=300,
+                height=320,
                 elem_classes="signlang-mirror",
                 # What is looked at must not be a mirror image; the page turns the preview round instead.
                 webcam_options=gr.WebcamOptions(mirror=False, constraints={"video": {"width": 640, "height": 480}}),
             )
+        with gr.Column(scale=6, min_width=320):
+            word = gr.HTML(first_word, label="Word")
+            picture = gr.Image(
+                label="What the model sees",
+                interactive=False,
+                buttons=["fullscreen"],
+                format="jpeg",
+                elem_classes="signlang-wide",
+            )
+    with gr.Row():
+        with gr.Column(scale=5, min_width=320):
             model = model_choice(models.choices(*TASKS), models.first_choice("dgs30"))
             unsure = gr.Checkbox(False, label="Also say signs that the model does not seem to know")
             again = gr.Button("Start anew")
-            with gr.Accordion("No camera? Play a recording as if it were live", open=False):
+            with gr.Accordion("No camera? Play a recording", open=False):
                 video, landmarks = clip_inputs()
                 play = gr.Button("Play", variant="primary")
             clicked = example_buttons(
@@ -161,8 +172,6 @@ with page(
                 hub=examples.CLIP_SUFFIXES,
             )
         with gr.Column(scale=6, min_width=320):
-            word = gr.HTML(first_word, label="Word")
-            picture = gr.Image(label="What the model sees", interactive=False, format="jpeg", height=380)
             sentence = gr.Textbox(
                 first_sentence, label="So far", interactive=False, lines=2, placeholder="All the words of this session."
             )

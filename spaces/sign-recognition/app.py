@@ -138,13 +138,31 @@ with page(
                 with gr.Tab("Where it looked"):
                     evidence = gr.Markdown(HEAT_WAITING, label="Evidence")
                     hot_video = gr.Video(label="Heat over the clip", interactive=False, height=360, loop=True)
-                    sheet = gr.Image(label="The hottest moments", show_label=False, interactive=False, format="png")
-                    parts = gr.Image(label="Time and body", show_label=False, interactive=False, format="png")
+                    sheet = gr.Image(
+                        label="The hottest moments",
+                        show_label=False,
+                        interactive=False,
+                        buttons=["download", "fullscreen"],
+                        format="png",
+                    )
+                    parts = gr.Image(
+                        label="Time and body",
+                        show_label=False,
+                        interactive=False,
+                        buttons=["download", "fullscreen"],
+                        format="png",
+                    )
                     with gr.Row(equal_height=True):
                         label = gr.Textbox(label="Another sign", placeholder="one that the model knows", scale=3)
                         again = gr.Button("What speaks for it?", scale=2)
                 with gr.Tab("Chart"):
-                    chart = gr.Image(label="Scores", show_label=False, interactive=False, format="png")
+                    chart = gr.Image(
+                        label="Scores",
+                        show_label=False,
+                        interactive=False,
+                        buttons=["download", "fullscreen"],
+                        format="png",
+                    )
 
     answer = [message, words, skeleton, chart]
     seen = [evidence, hot_video, sheet, parts]

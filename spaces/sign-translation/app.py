@@ -133,6 +133,7 @@ with page(
                         label="When each sign was seen",
                         show_label=False,
                         interactive=False,
+                        buttons=["download", "fullscreen"],
                         format="png",
                         type="filepath",
                     )
@@ -141,6 +142,7 @@ with page(
                         label="Which signs each word came from",
                         show_label=False,
                         interactive=False,
+                        buttons=["download", "fullscreen"],
                         format="png",
                         type="filepath",
                     )
