@@ -165,6 +165,7 @@ def test_wheel_holds_the_package_and_nothing_beside_it(wheel):
     expected |= {Path("signlang_hf/py.typed"), Path("signlang_hf/hub_cards/model_card.md.jinja")}
     expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "data" / "facts").iterdir()}
     expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "metrics").rglob("*.json")}
+    expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "demo").glob("page.*")}
     expected |= {"signlang_hf" / path.relative_to(ROOT) for path in (ROOT / "spaces").glob("*/*") if path.is_file()}
     assert {path for path in expected if not (wheel / path).is_file()} == set()
     (info,) = wheel.glob("*.dist-info")

@@ -4,6 +4,7 @@ Design decisions:
 
 * One calm look, with the fonts of the reader's own machine: a page that waits for a font from elsewhere is none offline.
 * Colours come from the theme's own variables, so that dark mode and high contrast keep working.
+* Gradio leaves some of its own parts without a name for screen readers; a few lines of script give them one.
 * A clip is a video or a landmark file, in two tabs; what is put into one empties the other.
 * No telemetry: Gradio's is off, whatever the environment says.
 """
@@ -30,6 +31,7 @@ _WAITING = 24  # calls in the queue; more are told to come back
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 _STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_NAMES = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
 _FOOT = (
     "These models make mistakes and know few signs; they replace no interpreter. Clips are looked at on the machine that runs this Space and "
     "kept for no longer than an hour."
@@ -56,6 +58,7 @@ def launch(blocks: gr.Blocks, **options: Any) -> Any:
     chosen: dict[str, Any] = {
         "theme": theme(),
         "css": _STYLE,
+        "head": f"<script>{_NAMES}</script>",
         "max_file_size": settings.text("MAX_UPLOAD", _UPLOAD),
         "mcp_server": True,
         "footer_links": ["api", "settings"],
