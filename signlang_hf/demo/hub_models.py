@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 
 from . import settings
+from .models import LOADING
 
 _DATA = ("*.json", "*.safetensors", "*.ubj", "*.arpa", "*.onnx")
 _MOST_BYTES = 500e6
@@ -55,7 +56,8 @@ def fetched(name: str, token: bool | None = False) -> Path:
 
 def check_kinds(name: str, folder: Path) -> None:
     """Raise ValueError unless a folder holds models of this library's own kinds and nothing else."""
-    from transformers import CONFIG_MAPPING
+    with LOADING:
+        from transformers import CONFIG_MAPPING
 
     configs = sorted(folder.rglob("config.json"))
     if not (folder / "config.json").is_file():

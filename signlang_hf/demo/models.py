@@ -66,9 +66,9 @@ def pipeline_of(name: str | None, *tasks: str) -> Any:
         FileNotFoundError, ValueError: it may not be named, is not there, is for another task, or cannot be loaded; one sentence says why.
     """
     name = (name or "").strip() or first_choice(next(iter(bundled(*tasks)), ""))
+    folder = place_of(name)  # may be a download, which holds up nobody else
+    key = (folder, *tasks)
     with LOADING:
-        folder = place_of(name)
-        key = (folder, *tasks)
         if key not in _open:
             _open[key] = _loaded(name, folder, tasks)
             while len(_open) > KEPT:

@@ -46,7 +46,7 @@ def page(title: str, lead: str) -> Iterator[gr.Blocks]:
         title: of the page and of its first heading.
         lead: one or two sentences, Markdown.
     """
-    with gr.Blocks(title=title, analytics_enabled=False, fill_width=False, delete_cache=(1800, 3600)) as blocks:
+    with gr.Blocks(title=title, analytics_enabled=False, fill_width=False, delete_cache=(600, 3000)) as blocks:
         gr.Markdown(f"# {title}\n\n{lead}", elem_classes="signlang-head")
         yield blocks
         gr.Markdown(_FOOT, elem_classes="signlang-foot")
@@ -107,7 +107,7 @@ def clip_inputs() -> tuple[gr.Video, gr.File]:
             video = gr.Video(
                 label=f"A clip of up to {longest():g} seconds",
                 sources=["upload", "webcam"],
-                height=280,
+                elem_classes="signlang-clip",
                 include_audio=True,
             )
         with gr.Tab("Landmark file"):
@@ -179,7 +179,7 @@ def example_buttons(
 
     def ask() -> Any:
         known.update({example.label: example for example in on_the_hub(hub)})
-        return gr.Dataset(samples=[[label] for label in known], sample_labels=list(known))
+        return gr.update(samples=[[label] for label in known], sample_labels=list(known))
 
     if asked:
         context = gr.context.Context.root_block

@@ -13,7 +13,7 @@ import pytest
 from cheap_pose import CheapEstimator
 from scripted_signer import ScriptedSigner, blank_frames, sign
 
-from signlang_hf.demo import errors, examples, live, models, pictures, zero_gpu
+from signlang_hf.demo import catalogue, errors, examples, live, models, pictures, zero_gpu
 from signlang_hf.demo import settings as owner
 from signlang_hf.demo.live_view import LiveView
 from signlang_hf.landmarks import LandmarkSequence, get_layout
@@ -221,8 +221,41 @@ def test_examples_of_the_data_folder(settings, monkeypatch, tmp_path):
 
 
 def test_without_the_package_of_letters_there_are_none(monkeypatch):
+    monkeypatch.delenv("SIGNLANG_DATA", raising=False)
     monkeypatch.setattr(examples, "find_spec", lambda name: None)
     assert examples.letters("AB") == examples.words(["ab"]) == examples.pictures() == []
+
+
+def test_examples_of_the_owners_dataset(settings, monkeypatch, tmp_path):
+    """They are asked for when a page is opened, not when it is built."""
+    import huggingface_hub
+
+    clip = tmp_path / "clip.npz"
+    clip.write_bytes(b"x")
+    asked = []
+    listed = ["README.md", "a/good_morning.npz", "b/hello.mp4"]
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda self, *a, **k: asked.append(a) or listed)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *a, **k: str(clip))
+    monkeypatch.setenv("SIGNLANG_EXAMPLES", "org/clips")
+    demo = catalogue.opened(catalogue.space("sign-translation")).demo
+    assert asked == []
+    steps = {step.fn.__name__: step.fn for step in demo.fns.values() if step.fn is not None}
+    shown = steps["ask"]()
+    labels = shown["sample_labels"]
+    assert [[label] for label in labels] == shown["samples"]
+    assert asked == [("org/clips",)] and labels[-2:] == ["good morning", "hello"]
+    video, landmarks, model = steps["take"](["good morning"])
+    assert video is None and Path(landmarks).name == "clip.npz" and model == gr.skip()
+    with pytest.raises(gr.Error, match="There is no such example"):
+        steps["take"](["/etc/passwd"])
+
+
+def test_a_space_without_examples_says_so(settings, monkeypatch):
+    monkeypatch.setattr(examples, "find_spec", lambda name: None)
+    monkeypatch.delenv("SIGNLANG_DATA", raising=False)
+    demo = catalogue.opened(catalogue.space("keypoint-detector")).demo
+    said = [block.value for block in demo.blocks.values() if isinstance(block, gr.Markdown)]
+    assert "There are no examples on this machine; a picture of your own works as well." in said
 
 
 def test_files_of_ours_do_not_stay(monkeypatch):
