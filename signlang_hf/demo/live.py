@@ -2,8 +2,8 @@
 
 Design decisions:
 
-* A place is known by a key, which is all that a page keeps of it (Gradio copies what a page keeps). A page that is closed, or idle for
-  :data:`IDLE` seconds, gives its place back.
+* A place is known by a key, the page's session, so that a page keeps nothing itself (Gradio copies what a page keeps, and keeps that of a
+  closed one for an hour). A page that is closed gives its place back; one that is idle for :data:`IDLE` seconds gives way to others.
 * A tracker knows one signer, so no two places share one; making one takes a second, so that of a place which is given back waits for the
   next. There are as many as ``SIGNLANG_LIVE_PLACES``, because each costs a core while somebody signs.
 * Signs and sentences come out as the same plain events: ``sign_started``, ``partial``, ``sign``, ``idle``, ``gloss``, ``sentence``.
@@ -26,7 +26,7 @@ from . import settings
 from .clips import new_estimator
 from .live_view import LiveView
 
-IDLE = 300.0
+IDLE = 60.0
 _PLACES = 4
 
 
@@ -129,20 +129,27 @@ class Places:
     def __len__(self) -> int:
         return len(self._taken)
 
-    def take(self, pipe: Any, unsure: bool = False) -> str:
-        """A place for somebody new. Returns its key.
+    def take(self, pipe: Any, unsure: bool = False, key: str | None = None) -> str:
+        """A place for somebody new.
+
+        Args:
+            pipe, unsure: see :class:`Signer`.
+            key: who it is; default: a new one.
+
+        Returns:
+            the key.
 
         Raises:
             ValueError: all are taken.
         """
         most = int(settings.number("LIVE_PLACES", _PLACES))
         with self._lock:
-            for key in [key for key, one in self._taken.items() if time.monotonic() - one.used > IDLE]:
-                self.leave(key)
+            for old in [old for old, one in self._taken.items() if time.monotonic() - one.used > IDLE]:
+                self.leave(old)
             if len(self._taken) >= most:
                 raise ValueError(f"All {most} places before the camera are taken; please try again in a minute.")
             estimator = self._idle.pop() if self._idle else new_estimator()
-            key = uuid.uuid4().hex
+            key = key or uuid.uuid4().hex
             self._taken[key] = Signer(pipe, estimator, unsure)
             return key
 

@@ -33,24 +33,28 @@ def places() -> Any:
 
 
 def leave(key: str | None) -> None:
-    """Somebody has closed the page."""
+    """Somebody has gone."""
     if _places is not None:
         _places.leave(key)
 
 
+def close(request: gr.Request) -> None:
+    """Somebody has closed the page."""
+    leave(request.session_hash)
+
+
 @plain_errors
-def look(
-    frame: np.ndarray | None, key: str | None, model: str | None, unsure: bool
-) -> tuple[Any, str, str, str, str | None]:
+def look(frame: np.ndarray | None, model: str | None, unsure: bool, request: gr.Request) -> tuple[Any, str, str, str]:
     """The next frame of somebody's camera."""
     if frame is None:
         return gr.skip()
+    key = request.session_hash
     signer = places().at(key)
     if signer is None:
-        key = places().take(models.pipeline_of(model, *TASKS), bool(unsure))
+        places().take(models.pipeline_of(model, *TASKS), bool(unsure), key)
         signer = places().at(key)
     picture = signer.look(frame, time.monotonic() - signer.began)
-    return picture, *shown(signer), key
+    return picture, *shown(signer)
 
 
 @plain_errors
@@ -115,10 +119,10 @@ def told(signer: Any) -> dict[str, Any]:
     return {"events": list(signer.view.events)}
 
 
-def start_anew(key: str | None) -> tuple[None, str, str, str, None]:
+def start_anew(request: gr.Request) -> tuple[None, str, str, str]:
     """Forget what was signed, and give the place back."""
-    leave(key)
-    return None, *empty(), None
+    leave(request.session_hash)
+    return None, *empty()
 
 
 def empty() -> tuple[str, str, str]:
@@ -134,7 +138,6 @@ with page(
     "Start the camera, sit so that your shoulders and hands are in the picture, and **sign one sign after the other**. Let your hands rest in "
     "between: that ends a sign.",
 ) as demo:
-    key = gr.State(None, time_to_live=900, delete_callback=leave)
     first_word, first_log, first_sentence = empty()
     with gr.Row():  # on a phone the word comes right after the camera
         with gr.Column(scale=5, min_width=320):
@@ -180,8 +183,8 @@ with page(
 
     camera.stream(
         look,
-        [camera, key, model, unsure],
-        [picture, word, log, sentence, key],
+        [camera, model, unsure],
+        [picture, word, log, sentence],
         stream_every=EVERY,
         time_limit=TURN,
         concurrency_limit=4,
@@ -197,7 +200,8 @@ with page(
     if clicked is not None:
         clicked.success(**played, api_visibility="private", show_progress="minimal")
     for changed in (again.click, model.change, unsure.change):
-        changed(start_anew, key, [picture, word, log, sentence, key], api_visibility="private", show_progress="hidden")
+        changed(start_anew, None, [picture, word, log, sentence], api_visibility="private", show_progress="hidden")
+    demo.unload(close)
 
 
 if __name__ == "__main__":
