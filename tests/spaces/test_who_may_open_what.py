@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from stub_hub import Repo, serve_hub  # noqa: F401  makes the fixture 'stub_hub' known in the file
@@ -121,15 +122,13 @@ def test_offline_the_hub_is_said_to_be_away():
         models.place_of("org/never")
 
 
-ASK = """
-import os, sys
-from signlang_hf.demo import models
+FETCH = """
+from signlang_hf.demo import hub_models
+hub_models.check_kinds = lambda *arguments: None  # needs transformers, which takes long to load; the test itself asks it
 try:
-    pipe = models.pipeline_of({name!r}, "sign-recognition")
-    print(len(pipe.model.config.id2label), sorted(os.path.splitext(f)[1] for f in os.listdir(models.place_of({name!r}))))
+    print(hub_models.fetched({name!r}))
 except ValueError as error:
     print(error)
-print("evil ran", os.path.exists("evil"))
 """
 
 
@@ -140,21 +139,32 @@ def published(hub, name: str, **files: bytes) -> None:
     repo.add("main", "model", content, frozenset())
 
 
-def test_a_model_on_the_hub_comes_without_its_code(stub_hub, tmp_path):
-    """Its settings ask for remote code, and the code would leave a trace: it is neither fetched nor run."""
+def test_a_model_on_the_hub_comes_without_its_code(stub_hub, tmp_path, monkeypatch):
+    """Its settings ask for remote code, and the code would leave a trace: it is not fetched, and not run."""
     config = json.loads((pretrained.path("dgs30") / "config.json").read_text())
     config["auto_map"] = {"AutoModelForVideoClassification": "evil.Model", "AutoConfig": "evil.Config"}
     published(
         stub_hub, "org/signs", **{"config.json": json.dumps(config).encode(), "evil.py": b"open('evil', 'w').close()"}
     )
-    done = stub_hub.run(ASK.format(name="org/signs"), tmp_path, SIGNLANG_MODEL="")
+    done = stub_hub.run(FETCH.format(name="org/signs"), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["30 ['.json', '.json', '.safetensors']", "evil ran False"]
+    folder = Path(done.stdout.strip())
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    ]
     assert not any("evil.py" in request for request in stub_hub.requests)
+    (folder / "evil.py").write_text("open('evil', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    hub_models.check_kinds("org/signs", folder)
+    pipe = models._loaded("org/signs", str(folder), (RECOGNITION,))
+    assert len(pipe.model.config.id2label) == 30 and type(pipe.model).__module__.startswith("signlang_hf.")
+    assert not (tmp_path / "evil").exists()  # not even where the code lies beside it
 
 
 def test_a_model_that_is_too_large_is_not_fetched(stub_hub, tmp_path):
     published(stub_hub, "org/signs")
-    done = stub_hub.run(ASK.format(name="org/signs"), tmp_path, SIGNLANG_MAX_MODEL_BYTES="1e6")
+    done = stub_hub.run(FETCH.format(name="org/signs"), tmp_path, SIGNLANG_MAX_MODEL_BYTES="1e6")
     assert done.stdout.startswith("org/signs has 2 MB; this Space opens models of up to 1 MB."), done.stderr
     assert not any("model.safetensors" in request and "resolve" in request for request in stub_hub.requests)
