@@ -105,7 +105,7 @@ with page(
             chart = gr.Image(
                 label="Scores", show_label=False, interactive=False, buttons=["download", "fullscreen"], format="png"
             )
-            table = gr.Dataframe(headers=HEADERS, label="Models", interactive=False, type="array", wrap=True)
+            table = gr.Dataframe(headers=HEADERS, label="Models", interactive=False, type="array")
             film = gr.Video(label="What all of them were given", interactive=False, height=320, loop=True)
 
     outputs = [message, chart, table, film]

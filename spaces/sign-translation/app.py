@@ -100,8 +100,9 @@ def _attention(pipe: Any, answer: dict[str, Any]) -> str | None:
         return None
     from signlang_hf.training.alignment_pictures import alignment_picture, attention_of
 
-    translator = pipe.translator
-    looked = attention_of(translator.model, translator.feature_extractor, [sign["gloss"] for sign in answer["glosses"]])
+    translator, glosses = pipe.translator, [sign["gloss"] for sign in answer["glosses"]]
+    spelled = len(glosses) > 1 and len(answer["text"].split()) == 1
+    looked = attention_of(translator.model, translator.feature_extractor, glosses, pieces=spelled)
     return str(alignment_picture(looked, pictures.new_file("attention.png")))
 
 
