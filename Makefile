@@ -54,7 +54,7 @@ cards: $(VENV)/.demo ## render the measured results into the README
 
 clean: ## remove environments and caches; outputs/ stays
 	rm -rf $(VENV) $(VENV5) $(VENV_TFLITE) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
-	find signlang_hf recipes hub_cards tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find signlang_hf recipes hub_cards spaces tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- environments ----
 

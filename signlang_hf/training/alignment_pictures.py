@@ -51,13 +51,16 @@ class Alignment:
     text: str
 
 
-def attention_of(model: Any, processor: Any, glosses: Sequence[str] | str, **generation: Any) -> Alignment:
+def attention_of(
+    model: Any, processor: Any, glosses: Sequence[str] | str, *, pieces: bool = False, **generation: Any
+) -> Alignment:
     """Translate one sentence and keep where each word looked.
 
     Args:
         model: a ``SignTranslatorForConditionalGeneration``.
         processor: its ``SignTranslatorProcessor``.
         glosses: of the sentence, as the processor takes them.
+        pieces: a row for each piece of a word: where a single word is spelled, its letters are what people read.
         generation: arguments of ``model.generate``, e.g. ``num_beams``.
     Raises:
         ValueError: a sentence without glosses.
@@ -78,11 +81,11 @@ def attention_of(model: Any, processor: Any, glosses: Sequence[str] | str, **gen
         added, text = longer[len(text) :], longer
         if token == processor.eos_token_id:
             added = f" {_END}"
-        elif not added:
+        elif not added and token in (processor.pad_token_id, processor.bos_token_id, processor.unk_token_id):
             added = " <unk>"
-        if not words or added.startswith(" "):
+        if not words or added.startswith(" ") or (pieces and added and words[-1]):
             words, rows = [*words, added.strip()], [*rows, [step]]
-        else:
+        else:  # a piece may be the beginning of a word and no letter of it yet
             words[-1] += added
             rows[-1].append(step)
     weights = np.stack([weights[steps].mean(axis=0) for steps in rows])

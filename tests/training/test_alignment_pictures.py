@@ -89,6 +89,32 @@ def test_attention_is_that_of_the_generation(translator, num_beams):
         np.testing.assert_allclose(found.weights, expected, atol=1e-5)
 
 
+def test_pieces_of_words_can_have_rows_of_their_own(translator):
+    model, processor = translator
+    whole, parts = (
+        attention_of(model, processor, "MORGEN regen", pieces=pieces, max_new_tokens=9) for pieces in (False, True)
+    )
+    assert parts.text == whole.text and parts.words[-1] == whole.words[-1]
+    shown = ["".join(word for word in found.words if word not in ("</s>", "<unk>")) for found in (whole, parts)]
+    assert shown[0] == shown[1] == whole.text.replace(" ", "")
+    assert len(parts.words) == len(parts.weights) >= len(whole.words)
+    assert parts.weights.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_spelled_word_looks_at_its_letters_one_after_the_other():
+    """The bundled speller: no row for the blank before the word, and the letters in their order."""
+    from transformers import AutoModelForSeq2SeqLM, AutoProcessor
+
+    from signlang_hf import pretrained
+
+    folder = pretrained.path("spelling")
+    model, processor = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+    found = attention_of(model.translator, processor.translator, list("BERLIN"), pieces=True)
+    assert found.words == (*"berlin", "</s>") and found.glosses == (*"BERLIN", "</s>")
+    assert found.weights.argmax(axis=1).tolist() == list(range(7))
+    assert attention_of(model.translator, processor.translator, list("BERLIN")).words == ("berlin", "</s>")
+
+
 def test_glosses_keep_their_names_and_parts_have_their_own(translator):
     model, processor = translator
     found = attention_of(model, processor, ["NORD-WARM", "REGEN-SONNE-WARM", "SCHNEE"], max_new_tokens=3)
