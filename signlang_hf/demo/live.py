@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -40,8 +39,7 @@ class Signer:
     """
 
     def __init__(self, pipe: Any, estimator: Any, unsure: bool = False) -> None:
-        from ..pipelines import LiveSentences, SignRecognitionPipeline
-        from ..pipelines.streaming import StreamingSigns
+        from ..pipelines import SignRecognitionPipeline, StreamingSentences, StreamingSigns
 
         parts = {
             "model": pipe.model,
@@ -52,9 +50,8 @@ class Signer:
         own = type(pipe)(**parts)
         self.view, self.estimator = LiveView(), estimator
         self.began = self.used = time.monotonic()
-        self.sees_signs = isinstance(pipe, SignRecognitionPipeline)
-        said = {"threshold": None} if unsure else {}
-        self._begin = (lambda: StreamingSigns(own, **said)) if self.sees_signs else (lambda: LiveSentences(own))
+        signs, said = isinstance(pipe, SignRecognitionPipeline), {"threshold": None} if unsure else {}
+        self._begin = (lambda: StreamingSigns(own, **said)) if signs else (lambda: StreamingSentences(own))
         self._stream: Any = self._begin()
         self._size: tuple[int, ...] = ()
 
@@ -86,12 +83,7 @@ class Signer:
         Args:
             landmarks: the frame.
             placed, ground: the same frame in the pixels of an empty picture, see :func:`.pictures.canvas`.
-
-        Raises:
-            ValueError: the model reads sentences, which need pictures here.
         """
-        if not self.sees_signs:
-            raise ValueError("A model for sentences looks at videos here; sign-translation takes landmark files.")
         self.used = time.monotonic()
         self._tell(self._stream.push(landmarks))
         return draw_landmarks(ground[None], placed, min_visibility=0.0)[0]
@@ -108,12 +100,6 @@ class Signer:
 
 def plain(found: Any) -> dict[str, Any]:
     """What a stream says as a plain event with a ``type``."""
-    from ..pipelines import LiveGloss, LiveSentence
-
-    if isinstance(found, LiveGloss):
-        return {"type": "gloss", **asdict(found)}
-    if isinstance(found, LiveSentence):
-        return {"type": "sentence", **{name: value for name, value in asdict(found).items() if value is not None}}
     event = found.to_dict()
     return {"type": event.pop("kind"), **event}
 

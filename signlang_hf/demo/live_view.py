@@ -15,6 +15,7 @@ _SAID = {
     "sign_started": "somebody signs",
     "unknown": "a sign that the model does not know",
     "short": "only a movement",
+    "nothing": "no sign that the model knows",
 }
 
 
@@ -37,15 +38,13 @@ class LiveView:
     def tell(self, event: dict[str, Any]) -> None:
         """Take the next event, with its ``type``."""
         kind = event["type"]
-        if kind == "idle" and event.get("reason") == "sign":  # the sign itself has been told
+        if kind == "idle" and event.get("reason") in ("sign", "sentence"):  # which have been told
             return
         self.events.append(event)
-        if kind in ("partial", "sign"):
-            self._now = (event["label"], event["score"], kind == "sign")
-        if kind == "gloss":
-            self._now = (event["gloss"], event["score"], True)
+        if kind in ("partial", "sign", "gloss"):
+            self._now = (event["label"], event["score"], kind != "partial")
         if kind in ("sign", "gloss"):
-            self.said.append(event["label"] if kind == "sign" else event["gloss"])
+            self.said.append(event["label"])
         if kind == "sentence" and event.get("text"):
             self._texts.append(event["text"])
         if kind == "idle" and self._now is not None and not self._now[2]:
@@ -87,10 +86,8 @@ def _told(event: dict[str, Any]) -> str:
     kind = event["type"]
     if kind == "partial":
         return f"looks like {escape(event['label'])} ({100 * event['score']:.0f} %)"
-    if kind == "sign":
+    if kind in ("sign", "gloss"):
         return f"<strong>{escape(event['label'])}</strong> ({100 * event['score']:.0f} %)"
-    if kind == "gloss":
-        return f"<strong>{escape(event['gloss'])}</strong> ({100 * event['score']:.0f} %)"
     if kind == "sentence":
         said = event.get("text") or " ".join(sign["gloss"] for sign in event["glosses"])
         return f"sentence: <strong>{escape(said)}</strong>"

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..landmarks import LandmarkSequence
+from .clip_pipeline import ClipPipeline
 from .gate import SignRule
 from .sign_recognition import UNKNOWN, SignRecognitionPipeline
 from .stream import LandmarkStream, StreamEvent, joined
@@ -188,10 +189,14 @@ class StreamPool:
         **arguments: call arguments of the pipeline, such as ``threshold`` and ``mirror_margin``.
 
     Raises:
-        ValueError: the model sees frames instead of landmarks, or arguments that do not go together.
+        ValueError: another task's pipeline, a model that sees frames instead of landmarks, or arguments that do not go together.
     """
 
     def __init__(self, pipe: SignRecognitionPipeline, batch_size: int = 32, **arguments: Any) -> None:
+        if isinstance(pipe, ClipPipeline) and not isinstance(pipe, SignRecognitionPipeline):
+            raise ValueError(
+                f"A stream of signs needs a pipeline of sign-recognition; this one is of {pipe.task_name}."
+            )
         if not hasattr(pipe.feature_extractor, "layout"):
             raise ValueError(
                 "Live recognition finds signs by their landmarks; a video language model sees none. Give it whole clips."

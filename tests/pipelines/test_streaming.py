@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scripted_signer import Hand, ScriptedSigner, blank_frames, first_of, sign
+from tiny_translation import save_tiny_recognizer
+from transformers import pipeline
 
 from signlang_hf import LandmarkSequence, SignRecognitionPipeline
 from signlang_hf.landmarks.normalize import mirror
@@ -198,7 +200,7 @@ def test_events_as_plain_values():
     assert StreamEvent("sign_started", 1.0, 0.8).to_dict() == {"kind": "sign_started", "time": 1.0, "start": 0.8}
 
 
-def test_settings_and_streams_that_cannot_be_used(signs):
+def test_settings_and_streams_that_cannot_be_used(signs, tmp_path):
     with pytest.raises(ValueError, match="stride is 0; it must be a positive number"):
         StreamSettings(stride=0)
     with pytest.raises(ValueError, match="agree is 2; it must be more than half of the 5 votes"):
@@ -209,5 +211,9 @@ def test_settings_and_streams_that_cannot_be_used(signs):
         live.push(landmarks(sign(1, 2), np.arange(3, 6) / 30).replace(size=(10, 10)))
     with pytest.raises(ValueError, match="time stamp is nan"):
         live.process(next(blank_frames(np.zeros(1)))[1], float("nan"))
+    with pytest.raises(
+        ValueError, match=r"needs a pipeline of sign-recognition; this one is of continuous-sign-recognition\."
+    ):
+        StreamPool(pipeline("continuous-sign-recognition", model=str(save_tiny_recognizer(tmp_path))))
     with pytest.raises(TypeError, match="does not know colour"):
         signs(sign(1, 2), colour="red")
