@@ -17,6 +17,7 @@ from . import __version__
 from .cli_benchmark import benchmark
 from .cli_export import Provider, Runtime, export, heatmap_estimator, open_pipeline, open_translation, runtime_of
 from .cli_extract import extract
+from .cli_serve import serve
 from .cli_wlasl import wlasl
 from .console import AsJson, Commands, output, say
 
@@ -47,6 +48,7 @@ _MEASURED = {
 app.add_typer(wlasl, name="wlasl")
 app.command()(export)
 app.command()(benchmark)
+app.command()(serve)
 
 
 def main() -> None:

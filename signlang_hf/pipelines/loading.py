@@ -18,12 +18,13 @@ from transformers import (
 from ..models.loading import checked_folder, loaded
 
 
-def load_pipeline(task: str, model: str, base: str | None = None) -> Any:
+def load_pipeline(task: str, model: str, base: str | None = None, device: str | None = None) -> Any:
     """The pipeline of a model folder, a Hub id or a bundled model's name. transformers' own messages are off from then on.
 
     Args:
         task, model: which are to go together.
         base: where the base of a video language model lies, if it cannot be had from the Hub under its own name.
+        device: what runs it, such as ``cpu`` or ``cuda``; None leaves it to transformers.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -31,7 +32,7 @@ def load_pipeline(task: str, model: str, base: str | None = None) -> Any:
     """
     model = model_for(task, model)
     more = {} if base is None else {"model_kwargs": {"base": base}}
-    return loaded(model, lambda: pipeline(task, model=model, **more))
+    return loaded(model, lambda: pipeline(task, model=model, device=device, **more))
 
 
 def task_of(model: str, runtime: str = "torch") -> str:
@@ -63,8 +64,8 @@ def _sees_frames(model: str) -> bool:
     return type(loaded(model, lambda: AutoConfig.from_pretrained(model))) in AutoModelForImageTextToText._model_mapping
 
 
-def load_translation_pipeline(recognizer: str, translator: str) -> Any:
-    """The ``sign-translation`` pipeline of two model folders that need not have been saved as one; errors as
+def load_translation_pipeline(recognizer: str, translator: str, device: str | None = None) -> Any:
+    """The ``sign-translation`` pipeline of two model folders that need not have been saved as one; ``device`` and errors as for
     :func:`load_pipeline`."""
     from ..models.translation import SignTranslationModel, SignTranslationProcessor
 
@@ -79,4 +80,4 @@ def load_translation_pipeline(recognizer: str, translator: str) -> Any:
     with warnings.catch_warnings():  # the model has named the glosses that the translator does not know
         warnings.simplefilter("ignore")
         processor = SignTranslationProcessor(**members)
-    return loaded(both, lambda: pipeline("sign-translation", model=model, feature_extractor=processor))
+    return loaded(both, lambda: pipeline("sign-translation", model=model, feature_extractor=processor, device=device))

@@ -96,8 +96,11 @@ class Worker:
         share: how many such processes share the machine; an estimator that computes in threads of its own gets so much fewer.
     """
 
+    program = "from signlang_hf.pose.worker import main; main()"
+    """What the process runs: it reads the set-up, then one task a line, and answers each with a line."""
+
     def __init__(self, estimator: str, options: dict[str, Any], share: int = 1) -> None:
-        self._setup = {"estimator": estimator, "options": options}
+        self._setup: dict[str, Any] = {"estimator": estimator, "options": options}
         self._threads = max(1, (os.cpu_count() or 1) // share)
         self._process: subprocess.Popen[str] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
@@ -132,7 +135,7 @@ class Worker:
         environment = {"OMP_NUM_THREADS": str(self._threads), **os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from signlang_hf.pose.worker import main; main()"],
+            [sys.executable, "-c", self.program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
