@@ -13,6 +13,7 @@ import argparse
 import doctest
 import importlib
 import importlib.util
+import os
 import pkgutil
 import re
 import shlex
@@ -36,7 +37,7 @@ NOT_RUN_AT_MOST = 8
 """Blocks that are only read. Each says why; more of them would want another way."""
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 OTHERS = {
-    "cd", "curl", "docker", "export", "git", "locust", "pip", "pre-commit", "ray", "source", "uvicorn", "websocat", ".venv/bin/pre-commit", ".ci/run",
+    "cd", "curl", "docker", "export", "git", "hf", "locust", "pip", "pre-commit", "ray", "source", "uvicorn", "websocat", ".venv/bin/pre-commit", ".ci/run",
 }  # fmt: skip
 """Programs of other people in blocks of commands, and those of ours that take no options."""
 _MARK = re.compile(r"<!-- (not run|needs): (.+?) -->")
@@ -121,6 +122,8 @@ def there(folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     monkeypatch.chdir(folder)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
     no_mediapipe(monkeypatch)
+    monkeypatch.setenv("SIGNLANG_ESTIMATOR", "cheap_pose:cheap_estimator")  # of a server's worker processes
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH")])))
     page = ModuleType("page")  # classes of a page are found by their module's name
     monkeypatch.setitem(sys.modules, "page", page)
     page.camera = camera()

@@ -3,6 +3,7 @@
 * A page of the API reference for each room, with an entry for each public name.
 * ``<!-- floors -->``: the table of rooms and floors, out of ``FLOORS`` in ``tests/test_architecture.py``.
 * ``<!-- layouts -->``, ``<!-- models -->``, ``<!-- datasets -->``: what the library knows by name.
+* ``<!-- settings -->``: every setting of the server, and ``<!-- spaces -->``: the apps of ``spaces/``, by their cards.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from docstrings import as_markdown
 from rooms import PACKAGE, ROOT, Room, rooms
 
 _FLOORS = ROOT / "tests" / "test_architecture.py"
-_MARK = re.compile(r"^<!-- (floors|layouts|models|datasets) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (floors|layouts|models|datasets|settings|spaces) -->$", re.MULTILINE)
 _SOURCE = "https://github.com/signlang-hf/signlang-hf"
 
 
@@ -152,4 +153,25 @@ def _datasets() -> str:
     return "\n".join(lines)
 
 
-_TABLES = {"floors": _floors, "layouts": _layouts, "models": _models, "datasets": _datasets}
+def _settings() -> str:
+    from signlang_hf.serving.settings import PREFIX, ServerSettings
+
+    lines = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in ServerSettings.model_fields.items():
+        told = (field.description or "").replace("|", "\\|")
+        default = f"`{field.default}`" if field.default != "" else ""
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {told} |")
+    return "\n".join(lines)
+
+
+def _spaces() -> str:
+    import yaml
+
+    lines = ["| name | what it does |", "|---|---|"]
+    for card in sorted((ROOT / "spaces").glob("*/README.md")):
+        facts = yaml.safe_load(card.read_text(encoding="utf-8").split("---")[1])
+        lines.append(f"| `{card.parent.name}` | {facts['title']} {facts['short_description']} |")
+    return "\n".join(lines)
+
+
+_TABLES = {"floors": _floors, "layouts": _layouts, "models": _models, "datasets": _datasets, "settings": _settings, "spaces": _spaces}
