@@ -141,19 +141,48 @@ class Gatekeeper:
             raise ServingError("too_many", f"Too many requests (more than {rate}); try again in {wait:.0f} s.", wait)
 
     @contextmanager
-    def socket(self, name: str) -> Iterator[None]:
-        """A place for a WebSocket, by the client's address or key; raises ``too_many`` where there is none."""
+    def socket(self, name: str) -> Iterator[Place]:
+        """A place for a WebSocket under the client's address; raises ``too_many`` where there is none."""
         if sum(self._sockets.values()) >= self._most:
             raise ServingError("too_many", "The server has as many WebSockets open as it can; try again later.", 5)
-        if self._sockets[name] >= self._most_per_client:
-            raise ServingError("too_many", "You have as many WebSockets open as the server allows; close one.", 5)
-        self._sockets[name] += 1
+        place = Place(self._sockets, self._most_per_client, name)
         try:
-            yield
+            yield place
         finally:
-            self._sockets[name] -= 1
-            if not self._sockets[name]:
-                del self._sockets[name]
+            place.leave()
+
+
+class Place:
+    """The place of one WebSocket in the count of its client.
+
+    Args:
+        sockets: client → WebSockets that it has open.
+        most: of a client.
+        name: of the client.
+    """
+
+    def __init__(self, sockets: Counter[str], most: int, name: str) -> None:
+        self._sockets, self._most = sockets, most
+        self._name: str | None = None
+        self.move(name)
+
+    def move(self, name: str) -> None:
+        """It is known by another name now: by its key. Raises ``too_many`` where that has no place left."""
+        if name == self._name:
+            return
+        if self._sockets[name] >= self._most:
+            raise ServingError("too_many", "You have as many WebSockets open as the server allows; close one.", 5)
+        self.leave()
+        self._sockets[name] += 1
+        self._name = name
+
+    def leave(self) -> None:
+        """It is closed."""
+        if self._name is not None:
+            self._sockets[self._name] -= 1
+            if not self._sockets[self._name]:
+                del self._sockets[self._name]  # addresses come and go
+            self._name = None
 
 
 def _rates(text: str) -> list[RateLimitItem]:
@@ -166,4 +195,4 @@ def _host_name(header: str) -> str:
     return header[: header.find("]") + 1] if header.startswith("[") else header.partition(":")[0]
 
 
-__all__ = ["KEY_HEADER", "Client", "Gatekeeper", "hash_of", "new_key"]
+__all__ = ["KEY_HEADER", "Client", "Gatekeeper", "Place", "hash_of", "new_key"]

@@ -165,14 +165,14 @@ def check_models(settings: ServerSettings) -> None:
     """
     for model in settings.sign_models:
         model_for("sign-recognition", model, runtime_of(model, settings))
-    names = [name_of(model) for model in [*settings.sign_models, settings.sentence_model] if model]
+    names = [name_of(model) for model in [*settings.sign_models, settings.sentences] if model]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise ValueError(f"Two models are called {double!r}; requests could not tell them apart. Rename a folder.")
-    if settings.translator and not settings.sentence_model:
+    if settings.translator and not settings.sentences:
         raise ValueError("A translator needs glosses: set SIGNLANG_SENTENCE_MODEL (--sentence-model) too.")
-    if settings.sentence_model:
-        _task_of_sentences(settings)
+    if settings.sentences:
+        _task_of_sentences(settings, settings.sentences)
 
 
 def load_models(settings: ServerSettings) -> list[ServedModel]:
@@ -186,15 +186,15 @@ def load_models(settings: ServerSettings) -> list[ServedModel]:
     for model in settings.sign_models:
         runtime = runtime_of(model, settings)
         models.append(SignModel(name_of(model), runtime, _open("sign-recognition", model, runtime, settings)))
-    if settings.sentence_model:
-        task, runtime = _task_of_sentences(settings), runtime_of(settings.sentence_model, settings)
+    if (sentences := settings.sentences) is not None:
+        task, runtime = _task_of_sentences(settings, sentences), runtime_of(sentences, settings)
         if settings.translator:
-            pipe = _open_pair(settings, runtime)
+            pipe = _open_pair(sentences, runtime, settings)
         else:
-            pipe = _open(task, settings.sentence_model, runtime, settings)
-        models.append(SentenceModel(name_of(settings.sentence_model), task, runtime, pipe))
+            pipe = _open(task, sentences, runtime, settings)
+        models.append(SentenceModel(name_of(sentences), task, runtime, pipe))
     for one in models:
-        if not hasattr(one.pipe.model.config, "input_size") and one.processor is None:
+        if not hasattr(one.processor, "layout"):  # a video language model
             raise ValueError(f"{one.name} does not read landmarks; the server needs a model that does.")
         one.stream(False)  # says what a stream of it would not take
     return models
@@ -214,8 +214,7 @@ def runtime_of(model: str, settings: ServerSettings) -> str:
     return "ort" if is_export(resolve(model)) else "torch"
 
 
-def _task_of_sentences(settings: ServerSettings) -> str:
-    model = settings.sentence_model
+def _task_of_sentences(settings: ServerSettings, model: str) -> str:
     task = task_of(model, runtime_of(model, settings))
     if settings.translator:
         model_for("continuous-sign-recognition", model, runtime_of(model, settings))
@@ -233,12 +232,12 @@ def _open(task: str, model: str, runtime: str, settings: ServerSettings) -> Any:
     return load_pipeline(task, model, device=_device(settings))
 
 
-def _open_pair(settings: ServerSettings, runtime: str) -> Any:
+def _open_pair(recognizer: str, runtime: str, settings: ServerSettings) -> Any:
     if runtime == "ort":
         from ..export import load_ort_translation
 
-        return load_ort_translation(settings.sentence_model, settings.translator, settings.provider or "cpu")
-    return load_translation_pipeline(settings.sentence_model, settings.translator, device=_device(settings))
+        return load_ort_translation(recognizer, settings.translator, settings.provider or "cpu")
+    return load_translation_pipeline(recognizer, settings.translator, device=_device(settings))
 
 
 def _device(settings: ServerSettings) -> str | None:

@@ -15,6 +15,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -49,7 +50,7 @@ def serve(settings: ServerSettings, say: Callable[[str], None] = print) -> None:
         app = create_app(settings)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        server = _server(app, settings)
+        server = make_server(app, settings)
         say(f"listening on http://{shown}:{port}, the page is http://{shown}:{port}/live-signs/, loading the models …")
         server.run(sockets=[listener])
         if app.state.service.failure is not None:
@@ -67,6 +68,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux: a client that takes nothing any more is cut off
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
         listener.bind((host, port))
         listener.listen(1024)
     except OSError as error:
@@ -94,7 +97,8 @@ def require_serve() -> None:
     del fastapi, limits, prometheus_client, pydantic_settings, python_multipart, pythonjsonlogger
 
 
-def _server(app: Any, settings: ServerSettings) -> Any:
+def make_server(app: Any, settings: ServerSettings) -> Any:
+    """uvicorn around an app, for whoever runs it in a way of their own: ``make_server(app, settings).run(sockets=[listen(…)])``."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -112,6 +116,9 @@ def _server(app: Any, settings: ServerSettings) -> Any:
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
+            if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+                yield
+                return
             caught = (signal.SIGINT, signal.SIGTERM)
             before = {one: signal.signal(one, self.handle_exit) for one in caught}
             try:
@@ -147,4 +154,4 @@ def _server(app: Any, settings: ServerSettings) -> Any:
     return server
 
 
-__all__ = ["listen", "require_serve", "serve"]
+__all__ = ["listen", "make_server", "require_serve", "serve"]

@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .. import pretrained
+
 PREFIX = "SIGNLANG_"
 _ELSEWHERE = frozenset(
     f"{PREFIX}{name}" for name in ("DATA", "POSE_LANDMARKER", "HAND_LANDMARKER", "MEDIAPIPE_TASKS")
@@ -39,12 +41,12 @@ class ServerSettings(BaseSettings):
     )
 
     model: str = Field(
-        "dgs30",
+        pretrained.DEFAULT,
         description="Model for signs: a folder, a Hub id or a name from signlang models. The first one answers by default.",
     )
     more_models: str = Field("", description="More models for signs, by commas; a request chooses one by its name.")
     sentence_model: str = Field(
-        "spelling",
+        pretrained.SPELLING,
         description="Model for sentences, a recogniser of glosses or a recogniser with its translator; empty: none.",
     )
     translator: str = Field("", description="Translator of the glosses, for a sentence model that has none of its own.")
@@ -208,6 +210,12 @@ class ServerSettings(BaseSettings):
     def sign_models(self) -> list[str]:
         """All models for signs, the default first."""
         return list(dict.fromkeys([self.model, *split(self.more_models)]))
+
+    @property
+    def sentences(self) -> str | None:
+        """The model for sentences; None where there is none, as in an installation that carries none."""
+        bundled = self.sentence_model == pretrained.SPELLING and pretrained.SPELLING not in pretrained.names()
+        return None if bundled or not self.sentence_model else self.sentence_model
 
     @property
     def origins(self) -> list[str]:

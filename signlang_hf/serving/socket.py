@@ -23,6 +23,7 @@ from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from ..landmarks import get_layout
+from .access import Client, Place
 from .engine import Engine, LiveSession
 from .errors import ServingError
 from .estimators import FrameStream
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 _MOST_FRAMES = 256  # of a message
 _BUSY_EVERY = 1.0  # seconds
 _LAST_WORDS = 10.0  # seconds for the answer to what was sent last
-_SLOW = 10.0  # seconds for a client to take what is sent to it
+_SLOW = 5.0  # seconds for a client to take what is sent to it
 _FIELDS = frozenset(
     (
         "type",
@@ -61,16 +62,14 @@ async def socket_route(websocket: WebSocket) -> None:
     """
     service: Service = websocket.app.state.service
     service.gate.check_origin(websocket)
-    address = websocket.client.host if websocket.client else "unknown"
-    with service.gate.socket(f"ip:{address}"):
-        await websocket.accept()
-        service.open_sockets += 1
+    await websocket.accept()
+    service.open_sockets += 1
+    service.metrics.websockets.set(service.open_sockets)
+    try:
+        await Conversation(websocket, service).run()
+    finally:
+        service.open_sockets -= 1
         service.metrics.websockets.set(service.open_sockets)
-        try:
-            await Conversation(websocket, service).run()
-        finally:
-            service.open_sockets -= 1
-            service.metrics.websockets.set(service.open_sockets)
 
 
 class Conversation:
@@ -84,7 +83,9 @@ class Conversation:
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         self.websocket, self.service, self.settings = websocket, service, service.settings
         self._loop = asyncio.get_running_loop()
-        self._outgoing: asyncio.Queue[str] = asyncio.Queue(self.settings.outgoing_queue)
+        self._place: Place
+        self._started = False
+        self._outgoing: asyncio.Queue[str | None] = asyncio.Queue(self.settings.outgoing_queue)
         self._over = asyncio.Event()
         self._stopped = asyncio.Event()
         self._roomy = asyncio.Event()
@@ -116,9 +117,13 @@ class Conversation:
 
     async def _read(self) -> None:
         """Take messages until there are no more."""
+        address = self.websocket.client.host if self.websocket.client else "unknown"
+        gate = self.service.gate
         try:
-            while True:
-                await self._take(await self._receive())
+            with gate.socket(f"ip:{address}") as self._place:
+                await gate.count("ws", Client(f"ip:{address}", address))
+                while True:
+                    await self._take(await self._receive())
         except WebSocketDisconnect:
             self._over.set()
         except ServingError as error:
@@ -168,7 +173,10 @@ class Conversation:
         key = _word(given, "api_key", None)
         client = self.service.gate.identify(self.websocket, key)
         self.websocket.scope["signlang_client"] = client.shown
-        await self.service.gate.count("ws", client)
+        self._place.move(client.name)
+        if self._started or client.name.startswith("key:"):  # the address was counted when it connected
+            await self.service.gate.count("ws", client)
+        self._started = True
         if self._session is not None:
             await self._stop()
         mode, source = _word(given, "mode", "signs"), _word(given, "source", "frames")
@@ -292,6 +300,8 @@ class Conversation:
 
     def _say(self, messages: list[dict[str, Any]]) -> None:
         for message in messages:
+            if self._close is not None:  # the last word has been said
+                return
             if message["type"] == "landmarks" and 2 * self._outgoing.qsize() > self._outgoing.maxsize:
                 continue
             try:
@@ -319,9 +329,13 @@ class Conversation:
         self._over.set()
 
     async def _write(self) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError, OSError):  # the client is gone, which the reader hears too
-            while True:
-                await self.websocket.send_text(await self._outgoing.get())
+        try:
+            while (text := await self._outgoing.get()) is not None:
+                await asyncio.wait_for(self.websocket.send_text(text), _SLOW)
+        except (asyncio.TimeoutError, TimeoutError):
+            self._end(1008, "The client does not read what is sent to it.", in_a_hurry=True)
+        except (WebSocketDisconnect, RuntimeError, OSError):  # the client is gone, which the reader hears too
+            pass
 
     async def _hang_up(self, writer: asyncio.Task[None]) -> None:
         """Send what is left, and close; a client that takes neither is cut off."""
@@ -329,10 +343,8 @@ class Conversation:
         gone = self.websocket.client_state is WebSocketState.DISCONNECTED
 
         async def rest() -> None:
-            while not (self._outgoing.empty() or writer.done()):
-                await asyncio.sleep(0.005)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            await self._outgoing.put(None)
+            await writer
             await self.websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
 
         if not gone:

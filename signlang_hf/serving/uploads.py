@@ -39,14 +39,19 @@ class Spool:
     """
 
     def __init__(self, parent: str | None = None) -> None:
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         root = Path(parent or tempfile.gettempdir())
         sweep(root)
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))  # for this user alone
-        self._lock = FileLock(self.folder / "lock")
-        self._lock.acquire(timeout=0)
         self._numbers = itertools.count(1)
+        while True:
+            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))  # for this user alone
+            self._lock = FileLock(self.folder / "lock")
+            with suppress(Timeout, OSError):
+                self._lock.acquire(timeout=0)
+                if (self.folder / "lock").exists():
+                    return
+            # Another server that starts just now took it for one that was left.
 
     def new(self) -> Path:
         """A path for the next upload."""
@@ -73,10 +78,9 @@ def sweep(root: Path) -> list[Path]:
             continue
         try:
             with FileLock(folder / "lock", timeout=0):
-                pass
+                shutil.rmtree(folder, ignore_errors=True)
         except (Timeout, OSError):
             continue
-        shutil.rmtree(folder, ignore_errors=True)
         gone.append(folder)
     return gone
 

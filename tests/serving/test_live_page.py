@@ -200,7 +200,9 @@ def test_a_busy_server_is_said_and_then_forgotten(opened, server):
     says(page, "Watching")
 
 
-@pytest.mark.parametrize(("reason", "text"), [("unknown", "does not know"), ("short", "too short")])
+@pytest.mark.parametrize(
+    ("reason", "text"), [("unknown", "does not know"), ("short", "too short"), ("nothing", "Nothing was recognised")]
+)
 def test_what_was_no_known_sign_is_said(opened, server, reason, text):
     def script(talk: Talk) -> None:
         talk.say("sign_started", time=1.0, start=0.9)
@@ -224,14 +226,19 @@ def test_nobody_before_the_camera_is_said(opened, server):
     says(page, "Watching")
 
 
-def test_sentences_take_the_place_of_their_glosses(opened, server):
+@pytest.mark.parametrize(
+    ("text", "shown"), [("Ich trinke.", "Ich trinke."), (None, "ICH TRINKEN")]
+)  # None: no translator
+def test_sentences_take_the_place_of_their_glosses(opened, server, text, shown):
     def script(talk: Talk) -> None:
         for label in ("ICH", "TRINKEN"):
             talk.say("gloss", time=1.0, start=0.9, label=label, score=0.8)
 
     server.on_ready = script
+    known = {} if text is None else {"text": text}
+    glosses = [{"gloss": label, "score": 0.8, "start": 0.9, "end": 1.8} for label in ("ICH", "TRINKEN")]
     server.on_stop = lambda talk: talk.say(
-        "sentence", time=2.0, start=0.9, glosses=["ICH", "TRINKEN"], text="Ich trinke."
+        "sentence", time=2.0, start=0.9, end=1.8, score=0.8, glosses=glosses, **known
     )
     page = opened()
     page.get_by_label("Mode", exact=True).select_option("sentences")
@@ -240,7 +247,7 @@ def test_sentences_take_the_place_of_their_glosses(opened, server):
     playwright.expect(page.locator("#words .gloss")).to_have_text(["ICH⁨80%⁩ sure", "TRINKEN⁨80%⁩ sure"])
     page.get_by_role("button", name="Stop").click()
     says(page, "Stopped")
-    playwright.expect(page.locator("#words li")).to_have_text(["Ich trinke."])
+    playwright.expect(page.locator("#words li")).to_have_text([shown])
     assert server.talks[0].start["mode"] == "sentences"
 
 

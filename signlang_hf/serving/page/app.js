@@ -19,7 +19,7 @@ const $ = (id) => document.getElementById(id);
 const KINDS = {
   good: ["watching", "copied", "undone", "cleared"],
   work: ["loading", "askingCamera", "connecting", "loadingPoints", "stopping", "reconnecting", "tooMany", "unavailable", "internal"],
-  warn: ["unknown", "short", "nothingSeen", "busy", "noPoints", "timeout", "keyNeeded", "notCopied", "speakFailed"],
+  warn: ["unknown", "short", "nothing", "nothingSeen", "busy", "noPoints", "timeout", "keyNeeded", "notCopied", "speakFailed"],
   bad: ["serverGone", "noCamera", "cameraRefused", "cameraInUse", "cameraEnded", "cameraInsecure", "keyWrong", "refused"],
 };
 const MODES = { signs: "modeSigns", sentences: "modeSentences" };
@@ -61,14 +61,14 @@ const speech = new Speech(
   (speaking) => showSpeaking(speaking),
   () => page.status("speakFailed"),
 );
-const words = new Words($("words"), $("empty"), { languageOf: () => config.language, percent: (score) => say("sure", { percent: percent(score) }), changed: showActions });
+const words = new Words($("words"), $("empty"), { languageOf: () => ($("mode").value === "signs" ? config.language : null), percent: (score) => say("sure", { percent: percent(score) }), changed: showActions });
 
 // ---- what the server says ----
 
 function event(message) {
-  const { type, label, text, score } = message;
+  const { type, label, score } = message;
   if (type === "sign_started") {
-    if (["unknown", "short", "busy", "nothingSeen"].includes(state.key)) page.status("watching");
+    if (["unknown", "short", "nothing", "busy", "nothingSeen"].includes(state.key)) page.status("watching");
     caption("···", "signing");
   } else if (type === "partial") {
     caption(`${label} ?`, "guess");
@@ -77,9 +77,10 @@ function event(message) {
     if (type === "sign" && $("mode").value === "sentences") return;
     heard(label, score, type === "gloss" ? "gloss" : "word");
   } else if (type === "sentence") {
-    heard(text, undefined, "sentence");
+    // Without a translator a sentence is its glosses.
+    heard(message.text || (message.glosses || []).map((one) => one.gloss).join(" "), undefined, "sentence");
   } else if (type === "idle") {
-    if (message.reason === "unknown" || message.reason === "short") {
+    if (["unknown", "short", "nothing"].includes(message.reason)) {
       page.status(message.reason);
       caption("");
     }
@@ -92,7 +93,12 @@ function heard(text, score, kind) {
   captionTimer = setTimeout(() => caption(""), CAPTION_TIME);
   words.add(text, score, kind);
   if (state.key !== "watching" && running) page.status("watching");
-  if ($("speak-each").checked && kind !== "gloss") speech.say(text, config.language || language());
+  if ($("speak-each").checked && kind !== "gloss") speech.say(text, spokenLanguage());
+}
+
+// Of the words: the server knows that of its signs; sentences may be in another.
+function spokenLanguage() {
+  return ($("mode").value === "signs" && config.language) || language();
 }
 
 function caption(text, kind = "") {
@@ -225,7 +231,7 @@ function onEnabled(id, action) {
 
 function wire() {
   $("run").addEventListener("click", run);
-  onEnabled("speak", () => (speech.speaking ? speech.stop() : speech.say(words.text, config.language || language())));
+  onEnabled("speak", () => (speech.speaking ? speech.stop() : speech.say(words.text, spokenLanguage())));
   onEnabled("copy", copy);
   onEnabled("undo", () => page.status("undone", { label: words.undo() }));
   onEnabled("clear", () => {

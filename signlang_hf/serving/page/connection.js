@@ -81,6 +81,7 @@ export class Connection {
 
   // What is being signed is over: resolves when the server has said its last events, or does not answer.
   async finish() {
+    this.wanted = false; // a server that goes away meanwhile is not looked for
     if (this.isReady && this.socket?.readyState === WebSocket.OPEN) {
       this.send({ type: "stop" });
       await new Promise((done) => {
