@@ -58,7 +58,7 @@ docs: $(VENV)/.all ## build the documentation into site/; open site/index.html
 
 clean: ## remove environments, caches and the built documentation; outputs/ stays
 	rm -rf $(VENV) $(VENV5) $(VENV_TFLITE) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
-	find signlang_hf recipes hub_cards tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find signlang_hf recipes hub_cards spaces tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- environments ----
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from . import __version__
 from .cli_benchmark import benchmark
+from .cli_demo import demo
 from .cli_export import Provider, Runtime, export, heatmap_estimator, open_pipeline, open_translation, runtime_of
 from .cli_extract import extract
 from .cli_serve import serve
@@ -49,6 +50,7 @@ app.add_typer(wlasl, name="wlasl")
 app.command()(export)
 app.command()(benchmark)
 app.command()(serve)
+app.command()(demo)
 
 
 def main() -> None:

@@ -85,13 +85,13 @@ def test_version_is_a_literal_that_the_build_can_read(setup):
 def test_every_package_is_listed_for_the_build(setup):
     folders = {path.parent.relative_to(ROOT) for path in (ROOT / "signlang_hf").rglob("*.py")}
     assert sorted(lines(setup["options"]["packages"])) == sorted(
-        {".".join(folder.parts) for folder in folders} | {"signlang_hf.hub_cards"}
+        {".".join(folder.parts) for folder in folders} | {"signlang_hf.hub_cards", "signlang_hf.spaces"}
     ), "keep [options] packages in setup.cfg in step with the folders of signlang_hf"
 
 
 def test_install_messages_name_extras_that_exist(setup):
     named = set()
-    for path in [*(ROOT / "signlang_hf").rglob("*.py"), *(ROOT / "recipes").rglob("*.py")]:
+    for path in [path for folder in ("signlang_hf", "recipes", "spaces") for path in (ROOT / folder).rglob("*.py")]:
         for group in re.findall(r"signlang-hf\[([\w,]+)\]", path.read_text(encoding="utf-8")):
             named |= set(group.split(","))
     assert {"pose", "train"} <= named
@@ -148,7 +148,7 @@ def wheel(tmp_path_factory) -> Path:
     for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, source)
-    for name in ("signlang_hf", "hub_cards"):
+    for name in ("signlang_hf", "hub_cards", "spaces"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     bundle_tiny_model(source / "signlang_hf" / "pretrained" / "tiny")
     python(f"from setuptools.build_meta import build_wheel; build_wheel({str(base)!r})", cwd=source)
@@ -165,6 +165,8 @@ def test_wheel_holds_the_package_and_nothing_beside_it(wheel):
     expected |= {Path("signlang_hf/py.typed"), Path("signlang_hf/hub_cards/model_card.md.jinja")}
     expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "data" / "facts").iterdir()}
     expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "metrics").rglob("*.json")}
+    expected |= {path.relative_to(ROOT) for path in (ROOT / "signlang_hf" / "demo").glob("page.*")}
+    expected |= {"signlang_hf" / path.relative_to(ROOT) for path in (ROOT / "spaces").glob("*/*") if path.is_file()}
     assert {path for path in expected if not (wheel / path).is_file()} == set()
     (info,) = wheel.glob("*.dist-info")
     metadata = (info / "METADATA").read_text(encoding="utf-8")
@@ -198,6 +200,13 @@ print(len(str(model_card(CardInfo("x")))) > 1000 and len(str(dataset_card(Datase
     where, rendered = python(code, path=wheel, cwd=tmp_path).splitlines()
     assert Path(where).is_relative_to(wheel)
     assert rendered == "True"
+
+
+def test_spaces_are_found_in_an_installed_wheel(wheel, tmp_path):
+    code = "from signlang_hf.demo.catalogue import spaces; print(*[space.app for space in spaces()])"
+    apps = [Path(app) for app in python(code, path=wheel, cwd=tmp_path).split()]
+    assert [app.parent.name for app in apps] == sorted(path.parent.name for path in (ROOT / "spaces").glob("*/app.py"))
+    assert all(app.is_relative_to(wheel) for app in apps)
 
 
 def test_the_command_of_the_package_can_be_called(setup):

@@ -103,11 +103,7 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         if not bool(first["person_seen"].all()):
             return {"glosses": [], "score": 0.0, "message": NOBODY}
         processor, stride = self.feature_extractor, self.model.config.temporal_stride
-        parts = [
-            window["log_probs"][0, : int(window["lengths"].reshape(-1)[0])].float().numpy() for window in model_outputs
-        ]
-        frames = int(first["num_frames"].reshape(-1)[0])
-        log_probs = processor.merge(parts, self._windows(frames), stride)
+        log_probs = self._merged(model_outputs)
         found = self.decoder(**decoding)(log_probs)
         if not found.tokens:
             return {"glosses": [], "score": 0.0, "message": NO_SIGN}
@@ -119,6 +115,28 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
             for token, (start, end) in zip(found.tokens, times.tolist())
         ]
         return {"glosses": glosses, "score": sentence_score([sign["score"] for sign in glosses])}
+
+    def probabilities(self, clip: Any, fps: float | None = None) -> tuple[np.ndarray, float]:
+        """What the model says about each moment of one clip, before anything is decoded.
+
+        Args:
+            clip: one input, as for a call.
+            fps: frame rate of bare frames.
+
+        Returns:
+            (T, V) natural logarithms over ``feature_extractor.vocabulary``, and how many seconds a row stands for.
+        """
+        outputs = [self.forward(window) for window in self.preprocess(clip, fps)]
+        rate = float(outputs[0]["clock"].reshape(-1, 2)[0, 1])
+        return self._merged(outputs), self.feature_extractor.seconds(1, self.model.config.temporal_stride, fps=rate)
+
+    def _merged(self, model_outputs: list[dict[str, Any]]) -> np.ndarray:
+        """(T, V) of the whole clip out of those of its windows."""
+        parts = [
+            window["log_probs"][0, : int(window["lengths"].reshape(-1)[0])].float().numpy() for window in model_outputs
+        ]
+        frames = int(model_outputs[0]["num_frames"].reshape(-1)[0])
+        return self.feature_extractor.merge(parts, self._windows(frames), self.model.config.temporal_stride)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """As in :class:`SignPipeline`, and the decoder that training chose."""

@@ -73,6 +73,20 @@ def test_glosses_and_times_are_those_of_the_model(pipe):
     check(pipe(clip), read(probabilities(pipe, pipe.feature_extractor.extract(clip)), 1 / 25))
 
 
+def test_what_the_model_says_before_anything_is_decoded(pipe):
+    clip = tiny_clip(38)
+    log_probs, seconds = pipe.probabilities(clip)
+    np.testing.assert_allclose(np.exp(log_probs), probabilities(pipe, pipe.feature_extractor.extract(clip)), atol=1e-5)
+    assert seconds == pytest.approx(1 / 25)
+
+
+def test_probabilities_of_a_clip_longer_than_a_window_are_those_that_are_decoded(pipe):
+    clip = tiny_clip(5 * pipe.feature_extractor.max_frames // 2)
+    log_probs, seconds = pipe.probabilities(clip)
+    assert log_probs.shape == (len(pipe.feature_extractor.extract(clip)), len(pipe.feature_extractor.vocabulary))
+    check(pipe(clip), read(np.exp(log_probs), seconds))
+
+
 def test_the_answer_is_plain_python(pipe):
     answer = pipe(tiny_clip(30))
     assert json.loads(json.dumps(answer)) == answer
