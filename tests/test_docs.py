@@ -123,7 +123,9 @@ def there(folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
     no_mediapipe(monkeypatch)
     monkeypatch.setenv("SIGNLANG_ESTIMATOR", "cheap_pose:cheap_estimator")  # of a server's worker processes
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH")])))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH")]))
+    )
     page = ModuleType("page")  # classes of a page are found by their module's name
     monkeypatch.setitem(sys.modules, "page", page)
     page.camera = camera()

@@ -1,6 +1,7 @@
 """What MkDocs asks while it builds (``hooks:`` in mkdocs.yml): pages that are made of the sources, so that they cannot fall behind them.
 
 * A page of the API reference for each room, with an entry for each public name.
+* The measured tables and the table of operations, which stand in the README alone.
 * ``<!-- floors -->``: the table of rooms and floors, out of ``FLOORS`` in ``tests/test_architecture.py``.
 * ``<!-- layouts -->``, ``<!-- models -->``, ``<!-- datasets -->``: what the library knows by name.
 * ``<!-- settings -->``: every setting of the server, and ``<!-- spaces -->``: the apps of ``spaces/``, by their cards.
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from markdown.extensions.toc import slugify
 from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,7 +24,8 @@ from rooms import PACKAGE, ROOT, Room, rooms
 
 _FLOORS = ROOT / "tests" / "test_architecture.py"
 _MARK = re.compile(r"^<!-- (floors|layouts|models|datasets|settings|spaces) -->$", re.MULTILINE)
-_SOURCE = "https://github.com/signlang-hf/signlang-hf"
+_README = ROOT / "README.md"
+_HEADING = re.compile(r"^(#+) (.+)$")
 
 
 def on_config(config: Any) -> Any:
@@ -38,6 +41,8 @@ def on_files(files: Files, config: Any) -> Files:
     files.append(File.generated(config, "api/index.md", content=_overview()))
     for room in _shown():
         files.append(File.generated(config, room.page, content=_reference(room)))
+    files.append(File.generated(config, "numbers.md", content=_of_readme("Numbers", "In ONNX Runtime")))
+    files.append(File.generated(config, "deployment/operations.md", content=_of_readme("Operations")))
     return files
 
 
@@ -77,6 +82,39 @@ def _reference(room: Room) -> str:
 
 def _first_line(docstring: str) -> str:
     return as_markdown(docstring).split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+
+
+# ---- sections of the README ----
+
+
+def _of_readme(first: str, *more: str) -> str:
+    """A page of these sections, the first of which gives it its title."""
+    text = "\n".join([*_section(first, 1), *(line for name in more for line in _section(name, 2))])
+    anchors = {slugify(found[2], "-") for line in text.splitlines() if (found := _HEADING.match(line))}
+
+    def link(match: re.Match[str]) -> str:
+        return match[0] if match[2] in anchors else match[1]
+
+    text = re.sub(r"\[([^\]]+)\]\(#([\w-]+)\)", link, text)  # to a section that is not on this page
+    return text.replace("<details>", '<details markdown="1">')
+
+
+def _section(name: str, level: int) -> list[str]:
+    """Lines of a section, its heading and those in it moved to begin at ``level``."""
+    lines: list[str] = []
+    depth, fenced = 0, False
+    for line in _README.read_text(encoding="utf-8").splitlines():
+        fenced ^= line.startswith("```")
+        heading = None if fenced else _HEADING.match(line)
+        if heading and depth and len(heading[1]) <= depth:
+            break
+        if heading and heading[2] == name:
+            depth = len(heading[1])
+        if depth:
+            lines.append("#" * (len(heading[1]) - depth + level) + f" {heading[2]}" if heading else line)
+    if not lines:
+        raise ValueError(f"The README has no section {name!r}, which the documentation shows.")
+    return lines
 
 
 # ---- tables ----
@@ -174,4 +212,11 @@ def _spaces() -> str:
     return "\n".join(lines)
 
 
-_TABLES = {"floors": _floors, "layouts": _layouts, "models": _models, "datasets": _datasets, "settings": _settings, "spaces": _spaces}
+_TABLES = {
+    "floors": _floors,
+    "layouts": _layouts,
+    "models": _models,
+    "datasets": _datasets,
+    "settings": _settings,
+    "spaces": _spaces,
+}
