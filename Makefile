@@ -22,7 +22,7 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12)
 PYTHON ?= $(firstword $(foreach found,python3.11 python3.12 python3.10 python3 python,\
 	$(if $(shell $(found) -c '$(SUPPORTED)' 2>/dev/null && echo yes),$(found))))
 
-.PHONY: help setup setup-tflite demo test test-v5 lint format cards clean
+.PHONY: help setup setup-tflite demo test test-v5 lint format cards docs clean
 
 help: ## name the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,8 +52,12 @@ format: $(VENV)/.lint ## put the style right
 cards: $(VENV)/.demo ## render the measured results into the README
 	$(VENV)/bin/python hub_cards/render.py
 
-clean: ## remove environments and caches; outputs/ stays
-	rm -rf $(VENV) $(VENV5) $(VENV_TFLITE) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+# NO_MKDOCS_2_WARNING: the theme's advertisement of its successor, which is no warning about these pages.
+docs: $(VENV)/.all ## build the documentation into site/; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --strict
+
+clean: ## remove environments, caches and the built documentation; outputs/ stays
+	rm -rf $(VENV) $(VENV5) $(VENV_TFLITE) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find signlang_hf recipes hub_cards spaces tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- environments ----

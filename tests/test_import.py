@@ -129,11 +129,11 @@ def test_pre_commit_uses_the_ruff_of_the_constraints():
 def test_workflow_and_ci_script_call_targets_of_the_makefile():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
-    assert {"setup", "demo", "test", "test-v5", "lint", "format", "cards", "clean", "help"} <= targets
+    assert {"setup", "demo", "test", "test-v5", "lint", "format", "cards", "docs", "clean", "help"} <= targets
     called = re.findall(r"^make ([\w-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert called == ["lint", "test", "test-v5"]
+    assert called == ["lint", "test", "test-v5", "docs"]
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
-    assert {"lint", "demo"} <= set(re.findall(r"make ([\w-]+)", workflow)) <= targets
+    assert {"lint", "docs", "demo"} <= set(re.findall(r"make ([\w-]+)", workflow)) <= targets
     assert "target: [test, test-v5]" in workflow
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 

@@ -19,7 +19,7 @@ class GradCAMExplainer(SignExplainer):
 
     Example:
         >>> explanation = GradCAMExplainer(model, processor).generate("clip.mp4")
-        >>> explanation.save("heat")
+        >>> files = explanation.save("heat")  # heat.mp4, heat.png, parts.png and the numbers
     """
 
     method = "gradcam"

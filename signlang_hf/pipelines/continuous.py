@@ -53,8 +53,8 @@ class ContinuousSignRecognitionPipeline(ClipPipeline, ChunkPipeline):
         in [0, 1], times in seconds. Where there is nothing to read, ``glosses`` is empty, ``score`` is 0 and ``message`` says why.
 
     Example:
-        >>> pipe = pipeline("continuous-sign-recognition", model="runs/ctc")
-        >>> [sign["gloss"] for sign in pipe("sentence.mp4", beam_size=10)["glosses"]]
+        >>> pipe = pipeline("continuous-sign-recognition", model="outputs/ctc")
+        >>> glosses = [sign["gloss"] for sign in pipe("sentence.mp4", beam_size=10)["glosses"]]  # ["TODAY", "DOCTOR", "COME"]
     """
 
     task_name = "continuous-sign-recognition"

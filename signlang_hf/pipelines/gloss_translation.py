@@ -50,8 +50,8 @@ class GlossTranslationPipeline(SignPipeline):
         ValueError: no glosses, or something that is none.
 
     Example:
-        >>> pipe = pipeline("gloss-translation", model="runs/translator")
-        >>> pipe("MORGEN NORD REGEN", num_beams=5)["text"]
+        >>> pipe = pipeline("gloss-translation", model="outputs/translator")
+        >>> answer = pipe("TODAY DOCTOR COME", num_beams=5)  # {"text": "the doctor comes today .", "score": 0.74}
     """
 
     task_name = "gloss-translation"

@@ -46,9 +46,9 @@ class SignKeypointDetectionPipeline(SignPipeline):
         ValueError: a checkpoint with other points than its processor's layout has, when the pipeline is made.
 
     Example:
-        >>> pipe = pipeline("sign-keypoint-detection", model="detector")
-        >>> pipe("photo.jpg", threshold=0.3)["keypoints"][0]
-        {'name': 'nose', 'x': 312.4, 'y': 118.9, 'score': 0.93}
+        >>> pipe = pipeline("sign-keypoint-detection")  # the model that comes with the package: 64 points
+        >>> pipe("photo.jpg", threshold=0.0)["keypoints"][0]
+        {'name': 'nose', 'x': ..., 'y': ..., 'score': ...}
     """
 
     task_name = "sign-keypoint-detection"

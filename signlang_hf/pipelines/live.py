@@ -98,6 +98,8 @@ class StreamingSigns(StreamingFrames):
         >>> for seconds, frame in camera:  # frame (H, W, 3) uint8 RGB
         ...     for event in signs.process(frame, seconds):
         ...         print(event.kind, event)
+        sign_started signing …
+        ...
     """
 
     stream: SignStream
@@ -131,6 +133,8 @@ class StreamingSentences(StreamingFrames):
         >>> for seconds, frame in camera:  # frame (H, W, 3) uint8 RGB
         ...     for event in sentences.process(frame, seconds):
         ...         print(event.kind, event)  # every gloss as it becomes final, and then the sentence
+        sign_started signing …
+        ...
     """
 
     stream: SentenceStream

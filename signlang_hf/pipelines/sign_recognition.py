@@ -63,7 +63,7 @@ class SignRecognitionPipeline(ClipPipeline):
 
     Example:
         >>> pipe = pipeline("sign-recognition")  # the model that comes with the package: 30 German signs
-        >>> pipe("clip.mp4", top_k=3)
+        >>> best, *others = pipe("clip.mp4", top_k=3)  # [{"label": "Haus", "score": 0.93}, …]
     """
 
     task_name = "sign-recognition"

@@ -37,8 +37,8 @@ class SignTranslationPipeline(ClipPipeline, ChunkPipeline):
         read, ``glosses`` and ``text`` are empty, ``score`` is 0 and ``message`` says why; it also says what is amiss with a text.
 
     Example:
-        >>> pipe = pipeline("sign-translation", model="runs/composite")
-        >>> pipe("sentence.mp4", beam_size=10, num_beams=5)["text"]
+        >>> pipe = pipeline("sign-translation", model="outputs/sentences")
+        >>> text = pipe("sentence.mp4", beam_size=10, num_beams=5)["text"]
     """
 
     task_name = "sign-translation"

@@ -89,7 +89,9 @@ class SignStream(LandmarkStream):
         >>> stream, pool = SignStream(), StreamPool(pipeline("sign-recognition"))
         >>> for piece in pieces:  # LandmarkSequences with time stamps, of one frame or more
         ...     for event in [*stream.push(piece), *pool.predict([stream])[0]]:
-        ...         print(event.kind, event.label)
+        ...         print(event.kind, event)
+        sign_started signing …
+        ...
     """
 
     def __init__(self, settings: StreamSettings | None = None) -> None:

@@ -45,6 +45,8 @@ class SentenceStream(LandmarkStream):
         >>> for piece in pieces:  # LandmarkSequences with time stamps, of one frame or more
         ...     for event in stream.push(piece):
         ...         print(event.kind, event)
+        sign_started signing …
+        ...
     """
 
     def __init__(

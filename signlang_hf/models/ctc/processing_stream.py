@@ -199,10 +199,8 @@ class StreamingRecognizer:
 
     Example:
         >>> stream = StreamingRecognizer(model, processor)
-        >>> for frames in camera:  # LandmarkSequences with time stamps that go on
-        ...     for sign in stream.push(frames):
-        ...         print(sign["gloss"], sign["start"], sign["end"])
-        >>> rest = stream.finish()
+        >>> heard = [sign for piece in pieces for sign in stream.push(piece)]  # LandmarkSequences with time stamps that go on
+        >>> heard += stream.finish()  # [{"gloss": "TODAY", "score": 0.93, "start": 0.4, "end": 0.9}, …]
     """
 
     def __init__(
