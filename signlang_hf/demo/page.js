@@ -12,6 +12,7 @@
       frame.parentElement.setAttribute("aria-label", `Enlarge: ${labelOf(frame)}`));
     each("input.border-none:not([aria-label])", (input) => input.setAttribute("aria-label", labelOf(input)));
     each("[aria-label='Empty value']:not([role])", (empty) => empty.setAttribute("role", "img"));
+    each(".virtual-table-viewport:not([tabindex])", (table) => (table.tabIndex = 0));  // scrolled with the keyboard
     each(".tab-container[aria-hidden='true'] button:not([tabindex='-1'])", (copy) => (copy.tabIndex = -1));
   };
   let waiting = false;

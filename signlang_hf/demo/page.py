@@ -139,6 +139,7 @@ def example_buttons(
     model: gr.Dropdown | None = None,
     *,
     hub: Sequence[str] = (),
+    label: str = "Examples: real recordings, one click",
     none: str = "There are no examples on this machine; a clip of your own works as well.",
 ) -> Any:
     """Buttons that put an example into the page.
@@ -148,6 +149,7 @@ def example_buttons(
         outputs: kind of a file → the input that takes it; the others are emptied.
         model: is set to the one that the example names.
         hub: endings of the files of the owner's dataset that are examples too, see :func:`.examples.on_the_hub`.
+        label: what they are.
         none: what is said where there are none.
 
     Returns:
@@ -162,7 +164,7 @@ def example_buttons(
         components=[gr.Textbox(visible=False, label="example")],
         samples=[[label] for label in known],
         sample_labels=list(known),
-        label="Examples: real recordings, one click",
+        label=label,
         samples_per_page=16,
     )
     kinds = list(outputs)

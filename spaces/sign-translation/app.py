@@ -120,6 +120,7 @@ with page(
                 {"video": video, "landmarks": landmarks},
                 model,
                 hub=examples.CLIP_SUFFIXES,
+                label="Examples: real letters of American Sign Language, joined to words",
             )
         with gr.Column(scale=6, min_width=320):
             sentence = gr.HTML(WAITING, label="Sentence")
