@@ -59,7 +59,7 @@ def spelled() -> LandmarkSequence:
     from signlang_hf.training.streams import stream_of
 
     files = {row["letter"]: row["file"] for row in read_lexicon() if row["language"] == LANGUAGE}
-    clips = [(letter, load_landmarks(files[letter]).to_layout(PlayedBack.layout)) for letter in WORD]
+    clips = [(letter, load_landmarks(files[letter]).to_units("image").to_layout(PlayedBack.layout)) for letter in WORD]
     stream, _ = stream_of(clips, np.random.default_rng(0), rest=(0.6, 0.8))
     narrow = np.float32([HEIGHT / WIDTH, 1, HEIGHT / WIDTH])
     return stream.replace(data=(stream.data - [0.5, 0, 0]) * narrow + [0.5, 0, 0], size=(WIDTH, HEIGHT))
@@ -117,7 +117,8 @@ def live_page(browser: Any, folder: Path) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(address)
         page.locator("#run").click()
-        page.wait_for_function(f"document.body.innerText.split('sure').length > {len(WORD) - 1}", timeout=120_000)
+        page.locator("#words li").nth(len(WORD) - 2).wait_for(timeout=120_000)
+        page.wait_for_timeout(1_600)  # in the middle of the last letter
         page.screenshot(path=PICTURES / "live_page.png")
         page.close()
 
@@ -127,9 +128,10 @@ def space(browser: Any) -> None:
     with running(["demo", "sign-recognition", "--model", "fingerspelling"], r"(http://[\w.:]+)") as address:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(address)
-        page.get_by_text("Letter L", exact=True).click()
-        page.get_by_text("Chart", exact=True).wait_for(timeout=60_000)
-        page.wait_for_timeout(15_000)
+        page.get_by_role("button", name="Letter L").click()
+        page.get_by_role("heading", name="L", exact=True).wait_for(timeout=60_000)
+        page.wait_for_selector("video[src*='skeleton']")
+        page.wait_for_timeout(2_000)
         page.screenshot(path=PICTURES / "space_sign_recognition.png")
         page.close()
 
