@@ -5,6 +5,7 @@ A model is used by one thread alone (:mod:`.engine`). What it makes of landmarks
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from abc import ABC, abstractmethod
@@ -177,6 +178,8 @@ def check_models(settings: ServerSettings) -> None:
 
 def load_models(settings: ServerSettings) -> list[ServedModel]:
     """The models of a server, the default for signs first. Errors as :func:`check_models`."""
+    # oneDNN keeps what it has prepared for a shape, of 1024 shapes; batches of streams have a new one every time, so it would only grow.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     if settings.threads:
         import torch
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_live_page import CHROMIUM, DRAWN, SPEECH, playwright, says, until
+from live_page import CHROMIUM, DRAWN, SPEECH, needs_chromium, playwright, says, until
 
 pytest.importorskip("mediapipe", reason="MediaPipe is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium found (set SIGNLANG_CHROMIUM)")
+pytestmark = needs_chromium
 # "I" in Mexican sign language, which is signed as the German "ich" that the packaged model knows: a finger to the chest.
 CLIP, WORD = "yo_001.mp4", "ich"
 
