@@ -289,7 +289,7 @@ async def with_kill(
 
 def measure(how: argparse.Namespace) -> tuple[list[ResultRow], dict[str, Any]]:
     """All three phases: the rows, and what the picture is drawn of."""
-    command = launch_command("recipes/benchmark_load.py", how.argv)
+    command = launch_command("recipes/benchmark_load.py", how.argv).replace("accelerate launch", "python", 1)
     videos_of(Path(how.clips))
     plain = load_pipeline("sign-recognition", how.model)
     estimator = make_estimator(estimator_factory(how.estimator), {})
