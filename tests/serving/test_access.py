@@ -35,7 +35,11 @@ def test_a_key_has_the_hash_that_is_printed_with_it():
 
 
 @pytest.mark.parametrize("route", ["/models", "/metrics"])
-@pytest.mark.parametrize("key", [None, "", "wrong", HASH, "k" * 10_000, KEY[:-1]])
+@pytest.mark.parametrize(
+    "key",
+    [None, "", "wrong", HASH, "k" * 10_000, KEY[:-1]],
+    ids=["none", "empty", "wrong", "its hash", "endless", "cut"],  # the key is drawn anew in every process of the tests
+)
 def test_without_a_known_key_nobody_comes_in(guarded: Running, route, key):
     answer = guarded.http.get(route, headers={} if key is None else {"X-API-Key": key})
     assert answer.status_code == 401 and answer.json()["code"] == "unauthorized"
