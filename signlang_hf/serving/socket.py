@@ -25,7 +25,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from ..landmarks import get_layout
 from .access import Client, Place
 from .engine import Engine, LiveSession
-from .errors import ServingError
+from .errors import ServingError, busy
 from .estimators import FrameStream
 from .landmarks_in import frame_of, layout_of, parse_json, seconds_of, size_of, units_of
 from .service import Service
@@ -285,8 +285,10 @@ class Conversation:
             session.finish()
         else:
             frames.when_empty(session.finish)
-        with suppress(asyncio.TimeoutError, TimeoutError):
+        try:
             await asyncio.wait_for(self._stopped.wait(), _LAST_WORDS)
+        except (asyncio.TimeoutError, TimeoutError):
+            self._refuse(busy("The server has too much to do to look at what was sent last; try again in a moment."))
         self._let_go()
 
     def _let_go(self) -> None:

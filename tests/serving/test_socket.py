@@ -77,6 +77,14 @@ def test_a_mirrored_client_gives_the_same_signs(server: Running):
     assert labels[0] == labels[1] and len(labels[0]) == 2
 
 
+def test_a_server_that_does_not_come_to_an_end_says_so(server: Running, monkeypatch):
+    monkeypatch.setattr("signlang_hf.serving.socket._LAST_WORDS", 0.1)
+    monkeypatch.setattr("signlang_hf.serving.engine.LiveSession.finish", lambda session: None)
+    with server.started(**START) as ws:
+        ws.send(json.dumps({"type": "stop"}))
+        says_error(ws, "unavailable", 1013, "too much to do to look at what was sent last")
+
+
 def test_sentences_give_glosses_and_a_text(server: Running):
     sequence = signed(sign(0.5, 3.5), 5.5)
     stream = SentenceStream(server.service.engines["sentences"].model.pipe)
