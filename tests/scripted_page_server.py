@@ -72,6 +72,7 @@ class ScriptedPageServer:
         self.talks: list[Talk] = []
         self._server: Server | None = None
         self.port = 0
+        self.interrupted = False
 
     @property
     def url(self) -> str:
@@ -84,6 +85,7 @@ class ScriptedPageServer:
 
     def stop(self) -> None:
         assert self._server is not None
+        self.interrupted = True
         self._server.shutdown()
         for talk in self.talks:
             talk.connection.socket.close()
