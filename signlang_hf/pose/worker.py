@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,16 @@ class Worker:
 
 
 def main() -> None:
-    """Read the set-up, then one task per line; answer each with one line."""
+    """The worker's process: extracts a video for each task."""
+    answer_tasks(_extractor)
+
+
+def answer_tasks(make: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+    """Read the set-up, then one task per line; answer each with one line.
+
+    Args:
+        make: what answers tasks, from the set-up. If that fails, the first answer says so, and the process ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever else prints must not get between the answers
@@ -188,20 +198,24 @@ def main() -> None:
     if setup is None:
         return
     try:
-        estimator = load_estimator(setup["estimator"], setup["options"])
+        answer = make(setup)
     except Exception as error:
         kinds = [kind.__name__ for kind in type(error).__mro__]
-        _answer(answers, {"error": str(error) or type(error).__name__, "kinds": kinds})
+        _say(answers, {"error": str(error) or type(error).__name__, "kinds": kinds})
         return
-    _answer(answers, {"error": None})
+    _say(answers, {"error": None})
     for line in sys.stdin:
-        task = json.loads(line)
-        _answer(answers, extract_video(Path(task["video"]), Path(task["target"]), estimator, task["fps"]))
+        _say(answers, answer(json.loads(line)))
 
 
-def _answer(stream: Any, answer: dict[str, Any]) -> None:
+def _extractor(setup: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    estimator = load_estimator(setup["estimator"], setup["options"])
+    return lambda task: extract_video(Path(task["video"]), Path(task["target"]), estimator, task["fps"])
+
+
+def _say(stream: Any, answer: dict[str, Any]) -> None:
     try:
         stream.write(json.dumps(answer) + "\n")
         stream.flush()
-    except BrokenPipeError:  # the parent is gone; its successor does this video again
+    except BrokenPipeError:  # the parent is gone; who comes after it does this task again
         os._exit(0)

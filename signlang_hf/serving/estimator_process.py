@@ -15,10 +15,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import os
-import signal
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -28,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..pose.estimator import Detection, PoseEstimator
-from ..pose.worker import make_estimator
+from ..pose.worker import answer_tasks, make_estimator
 from ..video import VideoChunk, VideoWarning, iter_video, read_image
 
 _STEP = 4  # frames of a clip between two looks at what else there is
@@ -269,30 +265,8 @@ def _text(array: np.ndarray) -> str:
 
 
 def main() -> None:
-    """Read the set-up, then one task per line; answer each with one line."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever else prints must not get between the answers
-    setup = json.loads(sys.stdin.readline() or "null")
-    if setup is None:
-        return
-    try:
-        process = Process(setup)
-    except Exception as error:
-        kinds = [kind.__name__ for kind in type(error).__mro__]
-        _say(answers, {"error": str(error) or type(error).__name__, "kinds": kinds})
-        return
-    _say(answers, {"error": None})
-    for line in sys.stdin:
-        _say(answers, process.answer(json.loads(line)))
-
-
-def _say(stream: Any, answer: dict[str, Any]) -> None:
-    try:
-        stream.write(json.dumps(answer) + "\n")
-        stream.flush()
-    except BrokenPipeError:  # the server is gone
-        os._exit(0)
+    """The process: answers a task at a time."""
+    answer_tasks(lambda setup: Process(setup).answer)
 
 
 __all__ = ["Process", "Refused", "kind_of", "main"]
